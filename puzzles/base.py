@@ -1,0 +1,172 @@
+"""What every puzzle family is: frozen batches of puzzles, a constraint graph, and the family's verbs.
+
+This package knows the rules of puzzles and nothing of models: numpy and numba only.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+LOGIC = "logic"
+HARD = "hard"
+
+
+class UserInputError(ValueError):
+    """A mistake in what the user gave; its one-line text names the value, the expectation and the fix."""
+
+
+@dataclass(frozen=True)
+class EdgeSet:
+    """All hyperedges of one kind: each says that its cells stand in one constraint.
+
+    Attributes:
+        kind: name of the constraint, e.g. "row".
+        cells: int16 ``[edges, arity]``, cell indices; -1 pads edges with fewer members.
+            ``[batch, edges, arity]`` where every puzzle has edges of its own.
+        roles: what each place of an edge means; empty when the members are interchangeable.
+    """
+
+    kind: str
+    cells: np.ndarray
+    roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ConstraintGraph:
+    """The constraints of a family as data, so that no network needs to know a puzzle's name.
+
+    Attributes:
+        n_cells: number of cells.
+        n_values: number of values a cell can take.
+        edges: the hyperedges, one entry a kind.
+        values_interchangeable: whether renaming the values maps puzzles to puzzles (Sudoku's digits).
+    """
+
+    n_cells: int
+    n_values: int
+    edges: tuple[EdgeSet, ...]
+    values_interchangeable: bool
+
+
+@dataclass(frozen=True)
+class PuzzleBatch:
+    """Puzzles with their solutions and the logical solver's account of them.
+
+    Attributes:
+        family: data id with its version, e.g. "sudoku-v1".
+        clues: int8 ``[batch, cells]``; 0 is blank, values count from 1.
+        solution: int8 ``[batch, cells]``; values from 1.
+        rank: int16 ``[batch, cells]``; -1 on clues, else 0, 1, ... in the order the solver fills the blanks.
+        technique: int8 ``[batch, cells]``; the family's technique id that filled the cell, 0 on clues.
+        hardest: int8 ``[batch]``; the hardest technique that the solve needed.
+        index: int64 ``[batch]``; place in the stream or the file that the puzzle came from.
+    """
+
+    family: str
+    clues: np.ndarray
+    solution: np.ndarray
+    rank: np.ndarray
+    technique: np.ndarray
+    hardest: np.ndarray
+    index: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.clues)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> PuzzleBatch:
+        """The chosen rows, as a batch."""
+        return replace(self, **{name: getattr(self, name)[rows] for name in ROW_FIELDS})
+
+    @property
+    def blank(self) -> np.ndarray:
+        """bool ``[batch, cells]``: the cells to fill."""
+        return self.clues == 0
+
+
+ROW_FIELDS = ("clues", "solution", "rank", "technique", "hardest", "index")
+
+
+def concatenate(batches: Sequence[PuzzleBatch]) -> PuzzleBatch:
+    """Joins batches of one family, in order."""
+    families = {batch.family for batch in batches}
+    if len(families) != 1:
+        raise UserInputError(f"cannot join batches of {sorted(families)}: expected puzzles of one family")
+    joined = {name: np.concatenate([getattr(batch, name) for batch in batches]) for name in ROW_FIELDS}
+    return replace(batches[0], **joined)
+
+
+class AbstractFamily(ABC):
+    """One kind of puzzle: its rules, generator, solver, symmetries and files.
+
+    ``technique_names[i]`` names technique id ``i``; id 0 is "given" and the last id is "search",
+    which is what fills a cell that the logical techniques do not reach.
+    """
+
+    name: str
+    """The registry's name, e.g. "sudoku" or "sudoku-2x3"."""
+    version: str
+    """Data id, e.g. "sudoku-v1": new bytes, new version."""
+    n_cells: int
+    n_values: int
+    grid: tuple[int, int]
+    """Rows and columns in which people see the cells (heat maps)."""
+    technique_names: tuple[str, ...]
+    tiers: tuple[str, ...] = (LOGIC, HARD)
+
+    @abstractmethod
+    def graph(self) -> ConstraintGraph:
+        """The constraint graph that all puzzles of the family share."""
+
+    @abstractmethod
+    def generate(
+        self,
+        split: str,
+        tier: str,
+        n: int,
+        *,
+        start: int = 0,
+        workers: int = 1,
+        progress: Callable[[int], None] | None = None,
+    ) -> PuzzleBatch:
+        """Puzzles ``start`` to ``start + n - 1`` of a split ("train", "val", "test") and tier.
+
+        A pure function of its arguments apart from ``workers`` and ``progress`` (called with the
+        number of puzzles just finished).
+        """
+
+    @abstractmethod
+    def is_valid(self, cells: np.ndarray, clues: np.ndarray) -> np.ndarray:
+        """bool ``[batch]``: every cell filled, every rule kept, every clue unchanged."""
+
+    @abstractmethod
+    def count_solutions(self, clues: np.ndarray, limit: int = 2) -> tuple[np.ndarray, np.ndarray]:
+        """int64 ``[batch]`` number of solutions, counted up to ``limit``, and int8 ``[batch, cells]`` the first."""
+
+    @abstractmethod
+    def rate(self, clues: np.ndarray, solution: np.ndarray, index: np.ndarray | None = None) -> PuzzleBatch:
+        """Runs the logical solver over puzzles with known solutions: order, techniques, hardest."""
+
+    @abstractmethod
+    def tier(self, batch: PuzzleBatch) -> np.ndarray:
+        """str ``[batch]``: the tier of each puzzle."""
+
+    @abstractmethod
+    def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
+        """Each puzzle under a random symmetry of its family; ranks and techniques move with their cells."""
+
+    @abstractmethod
+    def canonical(self, clues: np.ndarray) -> np.ndarray:
+        """int8 ``[batch, cells]``: one representative for all puzzles that symmetry makes equal."""
+
+    @abstractmethod
+    def read(self, path: Path) -> PuzzleBatch:
+        """Puzzles of a user's file, checked and rated; `UserInputError` names file, line, value and fix."""
+
+    @abstractmethod
+    def render(self, cells: np.ndarray, clues: np.ndarray | None = None) -> str:
+        """One puzzle (``[cells]``) as text for people."""
