@@ -1,1 +1,29 @@
 """Puzzle families: rules, generators, solvers, symmetries and files; imports neither torch nor planorder."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from puzzles.base import AbstractFamily, UserInputError
+from puzzles.sudoku.family import Sudoku
+
+FAMILIES: dict[str, AbstractFamily] = {
+    "sudoku": Sudoku("sudoku", 3, 3),
+    "sudoku-2x2": Sudoku("sudoku-2x2", 2, 2),
+    "sudoku-2x3": Sudoku("sudoku-2x3", 2, 3),
+    "sudoku-4x4": Sudoku("sudoku-4x4", 4, 4),
+}
+"""All families by name."""
+
+
+def get_family(name: str) -> AbstractFamily:
+    """The family of a name.
+
+    Raises:
+        UserInputError: an unknown name, with the nearest known one.
+    """
+    if name not in FAMILIES:
+        near = get_close_matches(name, FAMILIES, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UserInputError(f"family {name!r} is unknown: expected one of {', '.join(FAMILIES)}{hint}")
+    return FAMILIES[name]

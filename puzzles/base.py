@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,9 @@ def concatenate(batches: Sequence[PuzzleBatch]) -> PuzzleBatch:
     families = {batch.family for batch in batches}
     if len(families) != 1:
         raise UserInputError(f"cannot join batches of {sorted(families)}: expected puzzles of one family")
-    joined = {name: np.concatenate([getattr(batch, name) for batch in batches]) for name in ROW_FIELDS}
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(batch, name) for batch in batches]) for name in ROW_FIELDS
+    }
     return replace(batches[0], **joined)
 
 
@@ -115,6 +118,8 @@ class AbstractFamily(ABC):
     n_values: int
     grid: tuple[int, int]
     """Rows and columns in which people see the cells (heat maps)."""
+    box: tuple[int, int] | None = None
+    """Rows and columns of a box, where the grid has boxes."""
     technique_names: tuple[str, ...]
     tiers: tuple[str, ...] = (LOGIC, HARD)
 
@@ -145,7 +150,7 @@ class AbstractFamily(ABC):
 
     @abstractmethod
     def count_solutions(self, clues: np.ndarray, limit: int = 2) -> tuple[np.ndarray, np.ndarray]:
-        """int64 ``[batch]`` number of solutions, counted up to ``limit``, and int8 ``[batch, cells]`` the first."""
+        """int64 ``[batch]``, solutions counted up to ``limit``, and int8 ``[batch, cells]``, the first."""
 
     @abstractmethod
     def rate(self, clues: np.ndarray, solution: np.ndarray, index: np.ndarray | None = None) -> PuzzleBatch:

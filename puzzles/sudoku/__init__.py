@@ -1,0 +1,1 @@
+"""Sudoku: kernels on bit masks, the logical solver, generator, symmetries and files."""
