@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+
+from planorder.results.evaluate import ROW_COLUMNS, error_curve, masked_fraction, score
+from planorder.results.replay import replay
+from planorder.results.stats import wilson
+from puzzles.base import UserInputError
+
+STEP = np.array([[-1, 1, 0, 2], [0, 1, 2, 3], [-1] * 4], np.int16)
+PASSES = np.array([3, 4, 0], np.int32)
+
+
+def test_score_by_hand(family, batch):
+    cells = np.array([[1, 2, 1, 2], [2, 1, 1, 2], [2, 1, 1, 2]], np.int8)
+    rows = score(family, batch, cells, PASSES, STEP)
+    assert tuple(rows.columns) == ROW_COLUMNS
+    assert rows["index"].tolist() == [10, 11, 12]
+    assert rows["exact"].tolist() == [False, False, True]
+    assert rows["valid"].tolist() == [False, True, True]  # the second is the other solution
+    assert rows["cell"].tolist() == pytest.approx([1 / 3, 0, 1])
+    assert rows["n_blank"].tolist() == [3, 4, 0]
+    assert rows["n_errors"].tolist() == [2, 4, 0]
+    assert rows["first_error_step"].tolist() == [0, 0, -1]
+    assert rows["passes"].tolist() == [3, 4, 0]
+    assert rows["hardest"].tolist() == [1, 2, 0]
+
+
+def test_first_error_is_the_earliest_wrong_cell(family, batch):
+    cells = batch.solution.copy()
+    cells[0, [1, 3]] = [1, 2]  # filled at steps 1 and 2, after the right one at 0
+    assert score(family, batch, cells, PASSES, STEP)["first_error_step"].tolist() == [1, -1, -1]
+    assert score(family, batch, cells, PASSES)["first_error_step"].tolist() == [-1, -1, -1]
+
+
+def test_altered_clue_is_neither_exact_nor_valid_but_no_wrong_blank(family, batch):
+    cells = batch.solution.copy()
+    cells[0, 0] = 2
+    rows = score(family, batch, cells, PASSES)
+    assert rows.loc[0, ["exact", "valid"]].tolist() == [False, False]
+    assert rows.loc[0, "cell"] == 1
+
+
+def test_score_refuses_other_shapes(family, batch):
+    with pytest.raises(UserInputError, match="passes has shape"):
+        score(family, batch, batch.solution, PASSES[:2])
+    with pytest.raises(UserInputError, match="cells has shape"):
+        score(family, batch, batch.solution[:2], PASSES)
+    with pytest.raises(UserInputError, match="step has shape"):
+        score(family, batch, batch.solution, PASSES, STEP[:2])
+
+
+def slow_masked(step):
+    """`masked_fraction`, cell by cell."""
+    out = np.full(step.shape, np.nan)
+    for row, steps in enumerate(step):
+        blanks = [s for s in steps if s >= 0]
+        for cell, s in enumerate(steps):
+            if s >= 0:
+                out[row, cell] = sum(other >= s for other in blanks) / len(blanks)
+    return out
+
+
+def test_masked_fraction_is_its_slow_twin():
+    step = np.random.default_rng(0).integers(-1, 6, (50, 9)).astype(np.int16)
+    np.testing.assert_allclose(masked_fraction(step), slow_masked(step))
+    np.testing.assert_allclose(masked_fraction(STEP)[0], [np.nan, 2 / 3, 1, 1 / 3])
+
+
+def test_error_curve_by_hand():
+    step = np.arange(10, dtype=np.int16)[None].repeat(2, axis=0)
+    solution = np.ones((2, 10), np.int8)
+    cells = solution.copy()
+    cells[0, 0] = cells[1, 0] = cells[0, 9] = 2
+    curve = error_curve(cells, solution, step)
+    assert curve["filled"].tolist() == [2] * 10
+    assert curve["masked"].tolist() == pytest.approx(np.arange(0.05, 1, 0.1))
+    assert curve["wrong"].tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 0, 2]
+    assert curve["error"].tolist() == pytest.approx([0.5, 0, 0, 0, 0, 0, 0, 0, 0, 1])
+    assert curve["high"].tolist() == pytest.approx(wilson(curve["wrong"], 2)[1].tolist())
+
+
+def test_error_curve_leaves_out_clues_and_empty_bins():
+    step = np.array([[-1, 0, 0, 0]], np.int16)
+    curve = error_curve(np.array([[2, 1, 2, 1]]), np.ones((1, 4), int), step)
+    assert curve[["masked", "filled", "wrong"]].to_numpy().tolist() == [[0.95, 3, 1]]
+
+
+def test_replay_tells_the_decode(family, batch):
+    cells = batch.solution.copy()
+    cells[0, 1] = 1
+    text = replay(batch, cells, STEP, np.full((3, 4), 0.625), 0, family)
+    lines = text.splitlines()
+    assert lines[0] == "puzzle 10: 2 of 3 blanks right, hardest technique: single"
+    told = [line.split() for line in lines if line.strip()[:1].isdigit() and "0.625" in line]
+    assert [row[:4] for row in told] == [
+        ["1", "r2c1", "2", "0.625"],
+        ["2", "r1c2", "1", "0.625"],
+        ["3", "r2c2", "1", "0.625"],
+    ]
+    assert " ".join(told[0][4:]) == "right single, 1. of 3"
+    assert " ".join(told[1][4:]) == "WRONG, is 2 single, 2. of 3"
+    assert lines[-2:] == ["1 1", "2 1"]
+
+
+def test_replay_without_blanks_and_with_unfilled_cells(family, batch):
+    prob = np.ones((3, 4))
+    assert "0 of 0 blanks right" in replay(batch, batch.solution, STEP, prob, 2, family)
+    step, cells = STEP.copy(), batch.solution.copy()
+    step[0, 2], cells[0, 2] = -1, 0
+    text = replay(batch, cells, step, prob, 0, family)
+    assert text.index("r1c2") < text.index("never") < text.index("not filled, is 2")
+
+
+@pytest.mark.parametrize("row", [-1, 3])
+def test_replay_refuses_a_row(family, batch, row):
+    with pytest.raises(UserInputError, match="puzzles 0 to 2"):
+        replay(batch, batch.solution, STEP, np.ones((3, 4)), row, family)
