@@ -1,0 +1,74 @@
+"""Networks: tokens (and a constraint graph) to logits aligned with the cell they predict."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+from torch import nn
+
+from planorder.models.autoregressive import AutoregressiveConfig, AutoregressiveModel
+from planorder.models.relational import Relational, RelationalConfig
+from planorder.models.transformer import Transformer, TransformerConfig
+from puzzles.base import AbstractFamily, UserInputError
+
+ModelConfig = RelationalConfig | TransformerConfig | AutoregressiveConfig
+
+CONFIGS: dict[str, type[ModelConfig]] = {
+    "relational": RelationalConfig,
+    "transformer": TransformerConfig,
+    "autoregressive": AutoregressiveConfig,
+}
+
+
+def backbone_name(config: ModelConfig) -> str:
+    """The registry's name of a config."""
+    return next(name for name, kind in CONFIGS.items() if type(config) is kind)
+
+
+def config_from_dict(backbone: str, fields: dict[str, Any]) -> ModelConfig:
+    """The config that `asdict` took apart.
+
+    Raises:
+        UserInputError: an unknown backbone or unknown fields.
+    """
+    if backbone not in CONFIGS:
+        near = get_close_matches(backbone, CONFIGS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UserInputError(f"backbone {backbone!r} is unknown: expected one of {', '.join(CONFIGS)}{hint}")
+    try:
+        return CONFIGS[backbone](**fields)
+    except TypeError as error:
+        raise UserInputError(
+            f"config of {backbone!r} does not fit this version of planorder: {error}"
+        ) from error
+
+
+def build_model(config: ModelConfig, family: AbstractFamily) -> nn.Module:
+    """A new network of this shape for a family, weights drawn from torch's current random state."""
+    if isinstance(config, RelationalConfig):
+        return Relational(config, family.graph())
+    if isinstance(config, TransformerConfig):
+        return Transformer(config, family.graph())
+    return AutoregressiveModel(config)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Number of trained scalars."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+__all__ = [
+    "CONFIGS",
+    "AutoregressiveConfig",
+    "AutoregressiveModel",
+    "ModelConfig",
+    "Relational",
+    "RelationalConfig",
+    "Transformer",
+    "TransformerConfig",
+    "backbone_name",
+    "build_model",
+    "config_from_dict",
+    "parameter_count",
+]
