@@ -1,0 +1,1 @@
+"""Training: seeded batches, one published objective a file, and one plain loop."""

@@ -1,0 +1,271 @@
+"""The training loop: step, log, validate, save; resumes bit for bit after a kill at any moment."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from planorder.models import ModelConfig, build_model
+from planorder.models.checkpoint import EMA, model_header, read_tensors, save_model, write_tensors
+from planorder.results.files import atomic_write, one_line_errors
+from planorder.training.data import DROPOUT, TrainingData
+from planorder.training.objectives import Objective
+from puzzles.base import UserInputError
+
+STATE, METRICS, WEIGHTS = "training.safetensors", "metrics.jsonl", "weights.safetensors"
+Validate = Callable[[nn.Module], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained; with the data and the model's config, all there is to its weights.
+
+    Attributes:
+        steps: optimiser steps.
+        batch_size: puzzles a step.
+        learning_rate: peak of the schedule.
+        schedule: "trapezoid" (flat, then linear to zero over the last `decay`) or "cosine".
+        warmup: steps of linear warm-up.
+        decay: fraction of the steps in the trapezoid's decay.
+        weight_decay: AdamW's, on matrices only.
+        clip: largest norm of the gradient.
+        ema: decay of the averaged weights, lower in the first steps.
+        seed: of weights, batches, symmetries and masks.
+        precision: "bf16" (autocast), "fp32", or "auto": bf16 where the processor multiplies it fast.
+        log_every: steps between lines of metrics.jsonl.
+        validate_every: steps between validations; 0 for none.
+        save_minutes: minutes between saved states.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float = 2e-3
+    schedule: str = "trapezoid"
+    warmup: int = 100
+    decay: float = 0.4
+    weight_decay: float = 0.05
+    clip: float = 1.0
+    ema: float = 0.998
+    seed: int = 0
+    precision: str = "auto"
+    log_every: int = 25
+    validate_every: int = 500
+    save_minutes: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("schedule", ("trapezoid", "cosine")), ("precision", ("auto", "bf16", "fp32"))):
+            if getattr(self, name) not in allowed:
+                raise UserInputError(f"{name}={getattr(self, name)!r}: expected one of {', '.join(allowed)}")
+        for name in ("steps", "batch_size", "log_every"):
+            if getattr(self, name) < 1:
+                raise UserInputError(f"{name}={getattr(self, name)}: expected at least 1")
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """Learning rate of a step (from 0)."""
+    warm = min(1.0, (step + 1) / max(config.warmup, 1))
+    done = step / config.steps
+    if config.schedule == "cosine":
+        return config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * done))
+    return config.learning_rate * warm * min(1.0, (1 - done) / max(config.decay, 1e-9))
+
+
+def autocast_dtype(precision: str, device: str) -> torch.dtype | None:
+    """bfloat16 or None (float32); "auto" asks whether the processor has bf16 instructions of its own.
+
+    Without them PyTorch emulates bf16 on the CPU, several times slower than float32.
+    """
+    if precision == "auto":
+        if device.startswith("cuda"):
+            return torch.bfloat16
+        cpuinfo = Path("/proc/cpuinfo")
+        flags = cpuinfo.read_text() if cpuinfo.exists() else ""
+        return torch.bfloat16 if "avx512_bf16" in flags or "amx_bf16" in flags else None
+    return torch.bfloat16 if precision == "bf16" else None
+
+
+class Training:
+    """A network, its averaged twin, its optimiser and the number of steps behind them."""
+
+    def __init__(
+        self, model_config: ModelConfig, config: TrainConfig, data: TrainingData, device: str
+    ) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.model = build_model(model_config, data.family).to(device)
+            self.average = build_model(model_config, data.family).to(device).requires_grad_(False).eval()
+        self.average.load_state_dict(self.model.state_dict())
+        matrices = [p for p in self.model.parameters() if p.ndim > 1]
+        vectors = [p for p in self.model.parameters() if p.ndim <= 1]
+        groups = [
+            {"params": matrices, "weight_decay": config.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        self.optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=device.startswith("cuda") or None)
+        self.config, self.data, self.device, self.done = config, data, device, 0
+        self.dtype = autocast_dtype(config.precision, device)
+
+    def step(self, objective: Objective) -> dict[str, torch.Tensor]:
+        """One optimiser step on batch ``done``; the metrics as 0-d tensors."""
+        batch = self.data.batch(self.done)
+        clues, solution, rank = (
+            torch.from_numpy(part).to(self.device, torch.int64)
+            for part in (batch.clues, batch.solution, batch.rank)
+        )
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.config, self.done)
+        self.model.train()
+        kind = self.device.split(":")[0]
+        with (
+            torch.random.fork_rng(devices=[self.device] if kind == "cuda" else []),
+            torch.autocast(kind, self.dtype or torch.bfloat16, enabled=self.dtype is not None),
+        ):
+            torch.manual_seed(self.data.generator(self.done, DROPOUT).initial_seed())
+            loss, metrics = objective(self.model, clues, solution, rank, self.data.generator(self.done))
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        self.optimiser.step()
+        self.done += 1
+        decay = min(self.config.ema, (1 + self.done) / (10 + self.done))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
+        return {"loss": loss.detach(), "grad_norm": norm, **metrics}
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The whole state, by name."""
+        named = dict(self.model.named_parameters())
+        state: dict[str, torch.Tensor] = {f"model.{k}": v for k, v in named.items()}
+        state |= {EMA + k: v for k, v in self.average.named_parameters()}
+        for name, parameter in named.items():
+            for key, value in self.optimiser.state[parameter].items():
+                state[f"adam.{key}.{name}"] = value
+        return state
+
+    def restore(self, tensors: dict[str, torch.Tensor], done: int) -> None:
+        """Takes up a state that `tensors` gave."""
+        named = dict(self.model.named_parameters())
+        self.model.load_state_dict({k: tensors[f"model.{k}"] for k in named})
+        self.average.load_state_dict({k: tensors[EMA + k] for k in named})
+        for name, parameter in named.items():
+            keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"adam.{key}.{name}" in tensors]
+            # The fused kernel, which only CUDA gets here, reads the step count on the parameter's device.
+            self.optimiser.state[parameter] = {
+                key: tensors[f"adam.{key}.{name}"].to(self.device, copy=True) for key in keys
+            }
+        self.done = done
+
+
+def train(
+    model_config: ModelConfig,
+    config: TrainConfig,
+    objective: Objective,
+    data: TrainingData,
+    out: Path,
+    *,
+    name: str,
+    info: dict[str, Any] | None = None,
+    validate: Validate | None = None,
+    device: str = "cpu",
+    progress: Callable[[int, dict[str, float]], None] | None = None,
+) -> Path:
+    """Trains a network, or goes on where ``out`` left off; returns the path of its weights.
+
+    Args:
+        model_config: shape of the network.
+        config: how to train it.
+        objective: loss of a batch.
+        data: batches by step.
+        out: folder for the state, metrics.jsonl (a line each `log_every` steps) and the final weights, whose
+            header holds the last line.
+        name: what tables call the network.
+        info: facts for the weights' header.
+        validate: gets the averaged network, returns metrics.
+        device: "cpu" or "cuda".
+        progress: called with the steps done and the last line of metrics.
+
+    Raises:
+        UserInputError: ``out`` holds another training, cannot be written, or the loss is not finite.
+    """
+    state = Training(model_config, config, data, device)
+    header = model_header(model_config, data.family, name, {"train": asdict(config), **(info or {})})
+    seconds = resume(state, out, header)
+    log = MetricsLog(out / METRICS, state.done)
+    started, saved = time.monotonic() - seconds, time.monotonic()
+    sums: dict[str, torch.Tensor] = {}
+    while state.done < config.steps:
+        for key, value in state.step(objective).items():
+            sums[key] = sums.get(key, 0) + value.float()
+        last = state.done == config.steps
+        if state.done % config.log_every == 0 or last:
+            logged = state.done % config.log_every or config.log_every
+            line = {key: float(value) / logged for key, value in sums.items()}
+            check_finite(line, state.done, out)
+            sums = {}
+            if validate and config.validate_every and (state.done % config.validate_every == 0 or last):
+                line |= validate(state.average)
+            line |= {"examples": state.done * config.batch_size, "minutes": (time.monotonic() - started) / 60}
+            log.write(state.done, line)
+            if progress:
+                progress(state.done, line)
+            if time.monotonic() - saved > 60 * config.save_minutes or last:
+                elapsed = {"done": state.done, "seconds": time.monotonic() - started}
+                write_tensors(out / STATE, state.tensors(), header | elapsed)
+                saved = time.monotonic()
+    metrics = json.loads((out / METRICS).read_text().splitlines()[-1])
+    save_model(out / WEIGHTS, state.average, header | {"metrics": metrics})
+    return out / WEIGHTS
+
+
+def resume(state: Training, out: Path, header: dict[str, Any]) -> float:
+    """Takes up the state in ``out`` if there is one; returns the seconds already spent on it."""
+    if not (out / STATE).exists():
+        return 0.0
+    tensors, found = read_tensors(out / STATE)
+    facts, expected = (
+        {key: said.get(key) for key in ("name", "data", "backbone")} | said["config"] | said.get("train", {})
+        for said in (found, header)
+    )
+    for key, value in expected.items():
+        if facts.get(key) != value:
+            raise UserInputError(
+                f"{out}: holds a training with {key}={facts.get(key)!r}, not {value!r}: choose another --out"
+            )
+    state.restore(tensors, found["done"])
+    return float(found["seconds"])
+
+
+def check_finite(line: dict[str, float], step: int, out: Path) -> None:
+    """Stops a training whose loss or gradient is not finite, before it can be saved."""
+    for key in ("loss", "grad_norm"):
+        if not math.isfinite(line[key]):
+            raise UserInputError(
+                f"{key} is {line[key]} at step {step}: the last good state is in {out}; "
+                "lower the learning rate"
+            )
+
+
+class MetricsLog:
+    """metrics.jsonl, cut back at a resume to the steps that the state has behind it."""
+
+    def __init__(self, path: Path, done: int) -> None:
+        self.path = path
+        with one_line_errors("write", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        whole = [line for line in lines if line.endswith("\n")]
+        atomic_write(path, "".join(line for line in whole if json.loads(line)["step"] <= done).encode())
+
+    def write(self, step: int, line: dict[str, float]) -> None:
+        """Appends one line, rounded to six digits."""
+        rounded = {key: float(f"{value:.6g}") for key, value in line.items()}
+        with one_line_errors("write", self.path), open(self.path, "a") as file:
+            file.write(json.dumps({"step": step, **rounded}) + "\n")

@@ -1,0 +1,125 @@
+"""One dial: what each preset trains, for every network that stands in the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from planorder.models import AutoregressiveConfig, ModelConfig, RelationalConfig, TransformerConfig
+from planorder.training.loop import TrainConfig
+from planorder.training.objectives import Objective
+from planorder.training.objectives.autoregressive import AutoregressiveObjective
+from planorder.training.objectives.masked import MaskedObjective
+from puzzles.base import AbstractFamily, UserInputError
+
+MODELS = {
+    "relational": "recurrent messages on the constraint graph, weights shared by values and turns",
+    "shallow": "six distinct blocks of such messages, weights shared by neither: order matters most here",
+    "transformer": "plain bidirectional transformer",
+    "ar-fixed": "autoregressive, taught the blanks row by row",
+    "ar-random": "autoregressive, taught the blanks in random order",
+    "ar-solver": "autoregressive, taught the logical solver's order",
+}
+"""The networks of the table: name to description."""
+
+PRESETS = {
+    "tiny": "seconds: for tests and notebooks",
+    "cpu": "at most an hour on two cores: the weights that ship",
+    "paper": "the published sizes (MDM 6M, AR 42M): for a GPU",
+}
+"""The dial: name to description."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a training needs beside its puzzles.
+
+    Attributes:
+        model: shape of the network.
+        train: how it is trained.
+        objective: loss of a batch.
+        puzzles: size of the training set, all of tier logic.
+    """
+
+    model: ModelConfig
+    train: TrainConfig
+    objective: Objective
+    puzzles: int
+
+
+def recipe(preset: str, model: str, family: AbstractFamily) -> Recipe:
+    """The recipe of a network at a preset.
+
+    Raises:
+        UserInputError: an unknown preset or network, with the nearest name.
+    """
+    for kind, name, known in (("preset", preset, PRESETS), ("model", model, MODELS)):
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise UserInputError(f"{kind} {name!r} is unknown: expected one of {', '.join(known)}{hint}")
+    train, puzzles = schedule(preset, model)
+    if model.startswith("ar-"):
+        objective: Objective = AutoregressiveObjective(model.removeprefix("ar-"))
+        return Recipe(autoregressive(preset, family), train, objective, puzzles)
+    return Recipe(masked(preset, model), train, MaskedObjective(), puzzles)
+
+
+def masked(preset: str, model: str) -> ModelConfig:
+    """Shape of a masked diffusion network."""
+    if model == "transformer":
+        return {
+            "tiny": TransformerConfig(layers=2, width=32, heads=2),
+            "cpu": TransformerConfig(layers=4, width=160, heads=5),
+            "paper": TransformerConfig(layers=3, width=384, heads=12, constraint_embeddings=False),
+        }[preset]
+    if model == "shallow":
+        return {
+            "tiny": RelationalConfig(channels=16, hidden=64, turns=2, tied=False, by_value=False),
+            "cpu": RelationalConfig(channels=128, hidden=512, turns=6, tied=False, by_value=False),
+            "paper": RelationalConfig(channels=256, hidden=1024, turns=6, tied=False, by_value=False),
+        }[preset]
+    return {
+        "tiny": RelationalConfig(channels=16, hidden=32, turns=8),
+        "cpu": RelationalConfig(channels=32, hidden=64, turns=12),
+        "paper": RelationalConfig(channels=128, hidden=384, turns=32),
+    }[preset]
+
+
+def autoregressive(preset: str, family: AbstractFamily) -> AutoregressiveConfig:
+    """Shape of the autoregressive baseline; at "paper" that of Shah et al. (2409.10502), in triples."""
+    rows, columns = family.grid
+    sizes: dict[str, dict[str, Any]] = {
+        "tiny": {"layers": 2, "width": 32, "heads": 2},
+        "cpu": {"layers": 4, "width": 128, "heads": 2},
+        "paper": {"layers": 8, "width": 576, "heads": 8, "mlp_ratio": 6, "dropout": 0.2, "format": "triples"},
+    }
+    return AutoregressiveConfig(family.n_cells, family.n_values, rows, columns, **sizes[preset])
+
+
+def schedule(preset: str, model: str) -> tuple[TrainConfig, int]:
+    """How long and how fast a network is trained, and on how many puzzles."""
+    if preset == "tiny":
+        config = TrainConfig(
+            steps=60, batch_size=32, warmup=10, log_every=10, validate_every=30, ema=0.9, save_minutes=0.0
+        )
+        return config, 500
+    if preset == "paper":
+        rate = 2e-4 if model.startswith("ar-") else 1e-3
+        return TrainConfig(
+            steps=200_000, batch_size=512, learning_rate=rate, schedule="cosine", ema=0.9999
+        ), 1_800_000
+    steps, batch_size, rate = CPU_BUDGETS[model]
+    return TrainConfig(steps=steps, batch_size=batch_size, learning_rate=rate), 200_000
+
+
+CPU_BUDGETS = {
+    "relational": (5000, 32, 2e-3),
+    "shallow": (2800, 64, 2e-3),
+    "transformer": (3500, 64, 2e-3),
+    "ar-fixed": (3500, 64, 1e-3),
+    "ar-random": (3500, 64, 1e-3),
+    "ar-solver": (3500, 64, 1e-3),
+}
+"""Steps, batch size and peak learning rate of the preset "cpu"."""
