@@ -28,7 +28,8 @@ class StepView:
         n_blank_start: int64 ``[batch]``, blanks at the start.
         rank: int64 ``[batch, cells]``, the logical solver's order (-1 on clues), or None where unknown.
         uniform: ``uniform(stream, *extra)`` gives float64 in (0, 1) of shape ``[batch, cells, *extra]``,
-            reproducible from (seed, puzzle, step, stream, cell) alone: batch, row order and device do not matter.
+            reproducible from (seed, puzzle, step, stream, cell) alone: neither batch, row order nor device
+            matters.
         evaluate: ``evaluate(tokens) -> log_probs`` for rules that look ahead; its passes are counted.
     """
 
@@ -52,7 +53,8 @@ class Decoded:
 
     Attributes:
         cells: int8 ``[batch, cells]``, values from 1.
-        step: int16 ``[batch, cells]``, the reverse step (from 0) at which a cell got its final value; -1 on clues.
+        step: int16 ``[batch, cells]``, the reverse step (from 0) at which a cell got its final value; -1 on
+            clues.
         prob: float32 ``[batch, cells]``, the model's probability of that value then; 1 on clues.
         reopened: int16 ``[batch, cells]``, how often the cell was masked again.
         passes: int32 ``[batch]``, forward passes this row took.

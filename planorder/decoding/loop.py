@@ -1,0 +1,235 @@
+"""The one loop over decoding steps: it owns state, counting and guarantees; strategies own the choices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from planorder.decoding.random import Uniforms
+from planorder.decoding.remask import top_cells
+from planorder.decoding.rows import BAD_LOGITS, BAD_SCORE, SOUND, Rows, empty_result, open_rows, write_rows
+from planorder.decoding.strategies import Strategy, with_options
+from planorder.decoding.view import Decoded, StepView
+from planorder.tokens import MASK
+from puzzles.base import PuzzleBatch, UserInputError
+
+Model = Callable[[torch.Tensor], torch.Tensor]
+
+PRECISIONS: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
+CHECK_EVERY = 4
+"""Steps between two looks at which rows are done, on a GPU, where a look waits; the CPU looks at each."""
+
+
+@torch.inference_mode()
+def decode(
+    model: Model,
+    batch: PuzzleBatch,
+    strategy: Strategy,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    device: str | torch.device = "cpu",
+    batch_size: int = 512,
+    progress: Callable[[int], None] | None = None,
+    precision: str = "fp32",
+) -> Decoded:
+    """Fills the blanks of every puzzle, step by step, as the strategy says.
+
+    A step: log-probabilities, score, noise, budget, pick, remask, fill. Clues are never touched, ties go to
+    the lowest cell, and the last of T steps fills what is left. Rows that are done leave the batch. A state
+    that did not change is not run again; on a GPU, where finding out would stall the device, it is run with
+    its neighbours and not counted. Puzzles are decoded in the order of their blanks, so that a batch ends
+    together.
+
+    A row's random numbers come from the seed, its clues and the step. Its result depends on nothing else as
+    far as the model's own rows do not (matrix products may round otherwise in another batch size).
+
+    Args:
+        model: ``model(tokens int64 [b, cells]) -> logits [b, cells, values]``, value v at v - 1. An
+            ``nn.Module`` is moved to ``device`` to stay, and put in eval mode during the call.
+        batch: puzzles; of the answers the loop reads the solver's ranks alone, and those only for the view.
+        strategy: see `strategies.Strategy`.
+        seed: any integer.
+        steps: T, as `strategies.with_options` takes it.
+        device: where to run.
+        batch_size: puzzles at a time, at least 1.
+        progress: called with the number of puzzles just finished.
+        precision: "fp32" or "bf16" (autocast of the model; the rules always see float32).
+
+    Raises:
+        UserInputError: an option out of range, logits of a wrong shape, or logits or scores that are not
+            finite.
+    """
+    if batch_size < 1:
+        raise UserInputError(f"batch_size={batch_size}: expected at least 1")
+    if precision not in PRECISIONS:
+        raise UserInputError(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}")
+    if steps is not None:
+        strategy = with_options(strategy, steps=steps)
+    device = torch.device(device)
+    found, blanks = empty_result(batch), batch.blank.sum(1)
+    by_blanks = np.argsort(blanks, kind="stable")[::-1]
+    queue = by_blanks[blanks[by_blanks] > 0]
+    if progress is not None and len(queue) < len(batch):
+        progress(len(batch) - len(queue))
+    was_training = isinstance(model, nn.Module) and model.training
+    if isinstance(model, nn.Module):
+        model = model.to(device).eval()
+    try:
+        for start in range(0, len(queue), batch_size):
+            rows = open_rows(batch, queue[start : start + batch_size], seed, device)
+            run(model, rows, strategy, found, progress or ignore, PRECISIONS[precision])
+    finally:
+        if isinstance(model, nn.Module):
+            model.train(was_training)
+    return found
+
+
+def run(
+    model: Model,
+    rows: Rows,
+    strategy: Strategy,
+    found: Decoded,
+    progress: Callable[[int], None],
+    precision: torch.dtype | None,
+) -> None:
+    """Decodes one batch to its end and writes its rows into ``found`` as they finish."""
+    device = rows.tokens.device
+    total = strategy.steps or rows.tokens.shape[1]
+    every = 1 if device.type == "cpu" else CHECK_EVERY
+
+    def log_probs_of(tokens: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(device.type, precision or torch.bfloat16, enabled=precision is not None):
+            logits = model(tokens)
+        return as_log_probs(logits, tokens)
+
+    for step in range(total):
+        log_probs = forward(rows, log_probs_of)
+        rows = replace(rows, passes=rows.passes + rows.changed)
+        rows = advance(rows, log_probs, strategy, step, total, log_probs_of)
+        if (step + 1) % every and step + 1 < total:
+            continue
+        raise_fault(rows, strategy)
+        open_ = (rows.tokens == MASK).any(1)
+        if not bool(open_.all()):
+            n_done = write_rows(rows.take(~open_), found)
+            progress(n_done)
+            rows = rows.take(open_)
+        if not len(rows.tokens):
+            return
+
+
+def forward(rows: Rows, log_probs_of: Model) -> torch.Tensor:
+    """The log-probabilities of all rows, from a forward pass of those whose tokens changed."""
+    if rows.tokens.device.type != "cpu" or rows.log_probs is None or bool(rows.changed.all()):
+        return log_probs_of(rows.tokens)
+    log_probs = rows.log_probs.clone()
+    if bool(rows.changed.any()):
+        log_probs[rows.changed] = log_probs_of(rows.tokens[rows.changed])
+    return log_probs
+
+
+def advance(
+    rows: Rows, log_probs: torch.Tensor, strategy: Strategy, step: int, total: int, log_probs_of: Model
+) -> Rows:
+    """One reverse step of all rows, from log-probabilities to the next tokens."""
+    looks = torch.zeros_like(rows.passes)
+    blank = rows.tokens == MASK
+    n_blank = blank.sum(1)
+
+    def evaluate(tokens: torch.Tensor) -> torch.Tensor:
+        ahead = tokens.flatten(0, -2)
+        looks.add_(len(ahead) // len(n_blank) * (n_blank > 0))
+        return log_probs_of(ahead).unflatten(0, tokens.shape[:-1])
+
+    step_of_rows = torch.full_like(rows.n_blank_start, step)
+    view = StepView(
+        log_probs=log_probs,
+        tokens=rows.tokens,
+        clue=rows.clue,
+        blank=blank,
+        committed_prob=rows.prob,
+        previous_log_probs=rows.log_probs,
+        step=step_of_rows,
+        total_steps=total,
+        n_blank_start=rows.n_blank_start,
+        rank=rows.rank,
+        uniform=Uniforms(rows.key, step_of_rows, rows.tokens.shape[1]),
+        evaluate=evaluate,
+    )
+    score = strategy.noise(view, strategy.order(view).double())
+    if step + 1 == total:
+        reopen, n_fill = torch.zeros_like(blank), n_blank
+    else:
+        count = strategy.budget(view, score).clamp(min=0).minimum(n_blank)
+        reopen = strategy.remask(view, score, count) & ~blank & ~rows.clue & (n_blank > 0)[:, None]
+        n_fill = (count + reopen.sum(1)).minimum(n_blank)
+    fill, values = top_cells(score, blank, n_fill), strategy.pick(view)
+    if strategy.revise:
+        held = ~blank & ~rows.clue & ~reopen & (n_blank > 0)[:, None]
+        fill = fill | (held & (values != rows.tokens))
+    return commit(rows, view, score, fill, reopen, values, looks)
+
+
+def commit(
+    rows: Rows,
+    view: StepView,
+    score: torch.Tensor,
+    fill: torch.Tensor,
+    reopen: torch.Tensor,
+    values: torch.Tensor,
+    looks: torch.Tensor,
+) -> Rows:
+    """The rows after filling and reopening, with the account of it."""
+    prob = view.log_probs.gather(-1, (values - 1)[..., None])[..., 0].exp()
+    bad_logits = ~view.log_probs.flatten(1).isfinite().all(1) * BAD_LOGITS
+    bad_score = ~(score.isfinite() | ~view.blank).all(1) * BAD_SCORE
+    fault = torch.where(bad_logits > 0, bad_logits, bad_score).to(torch.int8)
+    was_open = view.blank.any(1)
+    is_new = was_open & (rows.fault == SOUND) & (fault != SOUND)
+    tokens = torch.where(fill, values, rows.tokens).masked_fill(reopen, MASK)
+    return replace(
+        rows,
+        tokens=tokens,
+        prob=torch.where(fill, prob, rows.prob).masked_fill(reopen, 0.0),
+        filled_at=torch.where(fill, view.step[:, None], rows.filled_at).to(torch.int16),
+        reopened=rows.reopened + reopen.to(torch.int16),
+        passes=rows.passes + looks,
+        log_probs=view.log_probs,
+        changed=(fill | reopen).any(1) & (tokens == MASK).any(1),
+        fault=torch.where(is_new, fault, rows.fault),
+        fault_step=torch.where(is_new, view.step, rows.fault_step),
+    )
+
+
+def as_log_probs(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """float32 log-probabilities ``[batch, cells, values]`` of a model's answer to ``tokens``."""
+    if logits.dim() != 3 or logits.shape[:2] != tokens.shape:
+        raise UserInputError(
+            f"the model gave logits of shape {list(logits.shape)} for tokens of shape {list(tokens.shape)}: "
+            "expected [batch, cells, values]"
+        )
+    return logits.float().log_softmax(-1)
+
+
+def raise_fault(rows: Rows, strategy: Strategy) -> None:
+    """Raises `UserInputError` where logits or scores were not finite in some step since the last look."""
+    if not bool((rows.fault != SOUND).any()):
+        return
+    step = int(rows.fault_step[rows.fault != SOUND].min())
+    first = rows.fault[(rows.fault != SOUND) & (rows.fault_step == step)]
+    if bool((first == BAD_LOGITS).any()):
+        raise UserInputError(
+            f"the model's logits are not finite at step {step}: expected numbers, check the checkpoint"
+        )
+    raise UserInputError(
+        f"strategy {strategy.name!r} scored a blank with inf or nan at step {step}: expected finite scores"
+    )
+
+
+def ignore(n_done: int) -> None:
+    """The progress of a call that asked for none."""

@@ -1,0 +1,86 @@
+"""Counter-based random numbers: every draw is a pure function of what it is for.
+
+SplitMix64's finaliser (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators", with the
+constants of Stafford's variant 13) folds seed, puzzle, step, stream and cell into 64 bits. There is no
+state, so batch size, row order and device do not change a draw, and integer arithmetic gives equal bits on
+CPU and CUDA.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+
+import torch
+
+GOLDEN = 0x9E3779B97F4A7C15
+FIRST = 0xBF58476D1CE4E5B9
+SECOND = 0x94D049BB133111EB
+
+
+def signed(word: int) -> int:
+    """A 64-bit word as the int64 of the same bits; integers of any size are taken modulo 2**64."""
+    word &= (1 << 64) - 1
+    return word - (1 << 64) if word >> 63 else word
+
+
+def shift(bits: torch.Tensor, by: int) -> torch.Tensor:
+    """Logical right shift of int64 (torch's own keeps the sign)."""
+    return (bits >> by) & ((1 << (64 - by)) - 1)
+
+
+def mix(bits: torch.Tensor) -> torch.Tensor:
+    """One SplitMix64 step on int64 words of any shape: a bijection in which every bit stirs all others."""
+    bits = bits + signed(GOLDEN)
+    bits = (bits ^ shift(bits, 30)) * signed(FIRST)
+    bits = (bits ^ shift(bits, 27)) * signed(SECOND)
+    return bits ^ shift(bits, 31)
+
+
+def fold(key: torch.Tensor, word: torch.Tensor | int) -> torch.Tensor:
+    """The key that follows ``key`` for ``word`` (int64, broadcast)."""
+    return mix(key ^ (signed(word) if isinstance(word, int) else word))
+
+
+@lru_cache(maxsize=256)
+def stream_word(stream: str) -> int:
+    """A stream's name as 64 bits, equal on every machine and in every process."""
+    return int.from_bytes(blake2b(stream.encode(), digest_size=8).digest(), "little")
+
+
+def row_keys(clues: torch.Tensor, seed: int) -> torch.Tensor:
+    """int64 ``[batch]``: one key a puzzle from the seed and int64 ``clues`` ``[batch, cells]``.
+
+    Equal puzzles have equal keys wherever they stand; repeat a puzzle under another seed to draw anew.
+    """
+    cells = torch.arange(clues.shape[1], device=clues.device)
+    words = mix(fold(mix(cells), clues))
+    return fold(fold(words.sum(1), clues.shape[1]), seed)
+
+
+def to_unit(bits: torch.Tensor) -> torch.Tensor:
+    """float64 strictly inside (0, 1) from int64 words: 52 bits, so that neither end can be rounded to."""
+    return (shift(bits, 12).double() + 0.5) * 2.0**-52
+
+
+@dataclass(frozen=True)
+class Uniforms:
+    """The ``uniform`` of a `StepView`.
+
+    Attributes:
+        keys: int64 ``[batch]``, from `row_keys`.
+        step: int64 ``[batch]``, the reverse step.
+        n_cells: number of cells.
+    """
+
+    keys: torch.Tensor
+    step: torch.Tensor
+    n_cells: int
+
+    def __call__(self, stream: str, *extra: int) -> torch.Tensor:
+        """float64 ``[batch, cells, *extra]`` in (0, 1) of a named stream."""
+        key = fold(fold(self.keys, self.step), stream_word(stream))[:, None]
+        for size in (self.n_cells, *extra):
+            key = fold(key, torch.arange(size, device=key.device))[..., None]
+        return to_unit(key[..., 0])

@@ -1,0 +1,231 @@
+"""A strategy is five choices put together; every published rule is a line of `PRESETS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+import torch
+
+from planorder.decoding import budgets, noise, orders, picks, remask
+from planorder.decoding.view import StepView
+from puzzles.base import UserInputError
+
+Score = torch.Tensor
+ONE_CELL = budgets.Fixed(1)
+PAPER_STEPS = 50
+PAPER_GUMBEL = 0.5
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """How to decode: five pure functions of a `StepView`; the defaults are one cell a step, likeliest value.
+
+    A step computes score = noise(view, order(view)), count = budget(view, score), value = pick(view) and
+    reopen = remask(view, score, count), then fills the blanks of highest score.
+
+    Attributes:
+        name: what tables call it.
+        order: ``order(view) -> [batch, cells]``, higher is sooner, finite on blanks.
+        noise: ``noise(view, score) -> score``.
+        budget: ``budget(view, score) -> int64 [batch]``, by how many the filled cells are to grow.
+        pick: ``pick(view) -> int64 [batch, cells]``, values from 1.
+        remask: ``remask(view, score, count) -> bool [batch, cells]``, filled cells to reopen.
+        revise: filled cells that stay filled take the pick's value anew at every step, as in MGDM. A model
+            trained on masked cells alone was never taught what to say there.
+        steps: T, the steps of a schedule; a row still open in the last one is filled in it. None: as many as
+            there are cells, which is never too few without remasking.
+        source: where the rule was published.
+        description: the rule in a sentence.
+    """
+
+    name: str
+    order: Callable[[StepView], Score]
+    noise: Callable[[StepView, Score], Score] = noise.no_noise
+    budget: Callable[[StepView, Score], torch.Tensor] = ONE_CELL
+    pick: Callable[[StepView], torch.Tensor] = picks.argmax
+    remask: Callable[[StepView, Score, torch.Tensor], torch.Tensor] = remask.never
+    revise: bool = False
+    steps: int | None = None
+    source: str = ""
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and self.steps < 1:
+            raise UserInputError(f"steps={self.steps}: expected at least 1 reverse step")
+
+
+KIM = "arXiv:2502.06768"
+
+PRESETS: dict[str, Strategy] = {
+    "vanilla": Strategy(
+        "vanilla",
+        orders.random_order,
+        budget=budgets.Bernoulli("linear"),
+        pick=picks.Sample(1.0),
+        steps=PAPER_STEPS,
+        source=f"arXiv:2406.07524 (ancestral sampling); {KIM} appendix D.1.2",
+        description="every blank opens by the schedule alone, in 50 steps; values are sampled from the model",
+    ),
+    "random": Strategy(
+        "random",
+        orders.random_order,
+        source="arXiv:2502.09992 (LLaDA, random remasking)",
+        description="a random blank a step, likeliest value",
+    ),
+    "left_to_right": Strategy(
+        "left_to_right",
+        orders.left_to_right,
+        source="fixed order, the habit of autoregressive models",
+        description="the first blank a step, row by row, likeliest value",
+    ),
+    "top_prob": Strategy(
+        "top_prob",
+        orders.TopProb(),
+        source=f"{KIM} section 4; arXiv:2202.04200 (MaskGIT)",
+        description="the blank with the largest p1 a step, likeliest value",
+    ),
+    "top_margin": Strategy(
+        "top_margin",
+        orders.TopMargin(),
+        source=f"{KIM} section 4",
+        description="the blank with the largest p1 - p2 a step, likeliest value",
+    ),
+    "neg_entropy": Strategy(
+        "neg_entropy",
+        orders.neg_entropy,
+        source="arXiv:2508.15487 (Dream, entropy); arXiv:2505.24857",
+        description="the blank of least entropy a step, likeliest value",
+    ),
+    "solver_order": Strategy(
+        "solver_order",
+        orders.solver_order,
+        source="arXiv:2409.10502 (order of the logical solver, here as an oracle)",
+        description="the blank that the logical solver fills next, likeliest value; needs its ranks",
+    ),
+    "routing_top_prob": Strategy(
+        "routing_top_prob",
+        orders.TopProb(scale="log"),
+        remask=remask.route,
+        revise=True,
+        source="arXiv:2302.05737 (RDM); arXiv:2410.14157 (MGDM, top-k decoding)",
+        description="all cells but the clues predicted and ranked by log p1 anew at every step",
+    ),
+    "routing_top_margin": Strategy(
+        "routing_top_margin",
+        orders.TopMargin(),
+        remask=remask.route,
+        revise=True,
+        source=f"{KIM} section 4 with the routing of arXiv:2302.05737 and arXiv:2410.14157",
+        description="all cells but the clues predicted and ranked by p1 - p2 anew at every step",
+    ),
+    "threshold": Strategy(
+        "threshold",
+        orders.TopProb(),
+        budget=budgets.Threshold(0.9),
+        source="arXiv:2505.22618 (Fast-dLLM)",
+        description="all blanks with p1 >= 0.9 a step, at least one, likeliest value",
+    ),
+}
+
+
+def get_strategy(name: str) -> Strategy:
+    """The preset of this name.
+
+    Raises:
+        UserInputError: an unknown name; the text offers the nearest.
+    """
+    if name not in PRESETS:
+        near = get_close_matches(name, PRESETS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UserInputError(f"order {name!r} is unknown: expected one of {', '.join(PRESETS)}{hint}")
+    return PRESETS[name]
+
+
+def with_options(
+    strategy: Strategy,
+    *,
+    steps: int | None = None,
+    k: int | None = None,
+    noise: str | float | None = None,
+    pick: str | None = None,
+    temperature: float | None = None,
+    scale: str | None = None,
+) -> Strategy:
+    """The strategy with some choices replaced; None leaves a choice as it is.
+
+    Args:
+        strategy: what to change.
+        steps: T reverse steps. A fixed number a step becomes the linear schedule; a schedule keeps its kind;
+            a budget that decides by itself (threshold, a user's own) keeps deciding, and the last step fills
+            the rest.
+        k: cells a step.
+        noise: see `noise.parse_noise`; "none" takes it away.
+        pick: "argmax" or "sample".
+        temperature: of the sampled values; by itself it implies "sample".
+        scale: "prob" or "log", what noise is added to, for `orders.TopProb` and `orders.TopMargin`.
+
+    Raises:
+        UserInputError: a value out of range or options that contradict each other or the strategy.
+    """
+    if steps is not None:
+        strategy = with_steps(strategy, steps, k)
+    if k is not None:
+        if not isinstance(strategy.budget, budgets.Fixed | budgets.Schedule | budgets.Bernoulli):
+            raise UserInputError(f"k={k}: {strategy.name} decides itself how many cells a step; drop k")
+        strategy = replace(strategy, budget=budgets.Fixed(k), steps=None)
+    if noise is not None:
+        strategy = replace(strategy, noise=parse(noise))
+    if pick is not None or temperature is not None:
+        strategy = replace(strategy, pick=parse_pick(pick, temperature))
+    if scale is not None:
+        if not isinstance(strategy.order, orders.TopProb | orders.TopMargin):
+            raise UserInputError(
+                f"scale={scale!r}: {strategy.name} does not order by p1 or p1 - p2; drop scale"
+            )
+        strategy = replace(strategy, order=replace(strategy.order, scale=scale))
+    return strategy
+
+
+def with_steps(strategy: Strategy, steps: int, k: int | None) -> Strategy:
+    """The strategy in ``steps`` reverse steps; see `with_options`."""
+    if k is not None:
+        raise UserInputError(
+            f"steps={steps} and k={k} contradict each other: give the number of steps or of cells a step"
+        )
+    is_fixed = isinstance(strategy.budget, budgets.Fixed)
+    return replace(strategy, steps=steps, budget=budgets.Schedule("linear") if is_fixed else strategy.budget)
+
+
+def parse(text: str | float) -> Callable[[StepView, Score], Score]:
+    """The noise that `noise.parse_noise` reads, or none."""
+    return noise.parse_noise(text) or noise.no_noise
+
+
+def parse_pick(pick: str | None, temperature: float | None) -> Callable[[StepView], torch.Tensor]:
+    """The pick that `with_options` is asked for."""
+    if pick == "argmax" and temperature is None:
+        return picks.argmax
+    if pick in (None, "sample"):
+        return picks.Sample(1.0 if temperature is None else temperature)
+    if pick == "argmax":
+        raise UserInputError(
+            f"pick='argmax' and temperature={temperature} contradict each other: drop one of them"
+        )
+    raise UserInputError(f"pick={pick!r}: expected 'argmax' or 'sample'")
+
+
+def paper_protocol(strategy: Strategy) -> Strategy:
+    """The strategy as arXiv:2502.06768 runs it on puzzles (appendix D.2): 50 reverse steps, Gumbel 0.5.
+
+    The noise fades with the schedule, as in the code base that the paper builds on (MGDM, arXiv:2410.14157),
+    and goes onto the score as the strategy has it: p1 or p1 - p2 as the paper writes its oracles; MGDM's own
+    log p is ``with_options(strategy, scale="log")``. Orders that do not look at the model get none, since
+    the noise belongs to the oracle. Values stay as they are: likeliest for the ordered strategies, as in
+    MGDM, sampled for vanilla. The paper leaves the scale, the fading and the values of ordered runs unsaid.
+    """
+    strategy = with_options(strategy, steps=PAPER_STEPS)
+    if strategy.order in orders.MODEL_FREE:
+        return strategy
+    return replace(strategy, noise=noise.Gumbel(PAPER_GUMBEL, annealed=True))
