@@ -1,0 +1,153 @@
+"""``python -m planorder train``: trains a network of the table, or goes on with one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from torch import nn
+from tqdm import tqdm
+
+from planorder.console import DeviceName, command_line, progress_bar, resolve_device, use_all_cores
+from planorder.decoding.autoregressive import decode_autoregressive
+from planorder.decoding.loop import decode
+from planorder.decoding.strategies import get_strategy, with_options
+from planorder.models import AutoregressiveModel
+from planorder.results.environment import environment
+from planorder.training.data import TrainingData
+from planorder.training.loop import Validate, train
+from planorder.training.presets import Recipe, recipe
+from puzzles import get_family
+from puzzles.base import LOGIC, AbstractFamily, PuzzleBatch, UserInputError
+from puzzles.storage import load, save
+
+EXAMPLES = """  python -m planorder train sudoku --out runs/mine
+  python -m planorder train sudoku --model ar-solver --preset cpu --out runs/ar-solver
+  python -m planorder train sudoku-2x2 --preset tiny --out runs/tiny
+  python -m planorder train sudoku --data puzzles.npz --steps 20000 --device cuda --out runs/long"""
+
+VALIDATION_ORDERS = ("vanilla", "top_prob", "top_margin")
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a network on puzzles of tier logic; the same command goes on where it was stopped."""
+
+    command: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="train")]
+    """what to do: train"""
+    family: tyro.conf.Positional[str]
+    """puzzles, e.g. sudoku, sudoku-2x2, sudoku-2x3"""
+    out: Path
+    """folder for the state, metrics.jsonl and the weights"""
+    model: str = "relational"
+    """relational, shallow, transformer, ar-fixed, ar-random or ar-solver"""
+    preset: str = "cpu"
+    """tiny (seconds), cpu (at most an hour on two cores) or paper (the published sizes, for a GPU)"""
+    data: Path | None = None
+    """training puzzles from python -m puzzles.generate; generated, and kept in --out, if not given"""
+    puzzles: int | None = None
+    """size of a generated training set (the preset's)"""
+    steps: int | None = None
+    """optimiser steps (the preset's)"""
+    batch_size: int | None = None
+    """puzzles a step (the preset's)"""
+    learning_rate: float | None = None
+    """peak learning rate (the preset's)"""
+    seed: int = 0
+    """of weights, batches, symmetries and masks"""
+    precision: str = "auto"
+    """bf16, fp32 or auto: bf16 where the processor has it"""
+    validate: int = 64
+    """validation puzzles decoded by each order during the training; 0 for none"""
+    device: DeviceName = "auto"
+    """auto takes the GPU where there is one"""
+
+
+def chosen_recipe(args: Train, family: AbstractFamily) -> Recipe:
+    """The preset's recipe with what the user set."""
+    base = recipe(args.preset, args.model, family)
+    given = {name: getattr(args, name) for name in ("steps", "batch_size", "learning_rate")}
+    given = {name: value for name, value in given.items() if value is not None}
+    train_config = replace(base.train, seed=args.seed, precision=args.precision, **given)
+    return replace(base, train=train_config, puzzles=args.puzzles or base.puzzles)
+
+
+def training_puzzles(args: Train, family: AbstractFamily, n: int) -> PuzzleBatch:
+    """The given file, or a generated set that stays in the training's folder."""
+    path = args.data or args.out / f"{family.version}-train-{LOGIC}-{n}.npz"
+    if args.data or path.exists():
+        batch = load(path)
+        if batch.family != family.version:
+            raise UserInputError(
+                f"{path}: holds {batch.family!r}, expected {family.version!r}: generate it again"
+            )
+        return batch
+    with progress_bar(n, "puzzles") as advance:
+        batch = family.generate("train", LOGIC, n, workers=2, progress=advance)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save(path, batch)
+    return batch
+
+
+def validation(family: AbstractFamily, n: int, seed: int, device: str) -> Validate | None:
+    """Exact accuracy by order on puzzles of the validation split; an eighth as many steps as cells."""
+    if not n:
+        return None
+    batch = family.generate("val", LOGIC, n)
+
+    def run(model: nn.Module) -> dict[str, float]:
+        if isinstance(model, AutoregressiveModel):
+            decoded = decode_autoregressive(model, batch, seed=seed, device=device)
+            return {"val_exact_free": float((decoded.cells == batch.solution).all(1).mean())}
+        found = {}
+        for name in VALIDATION_ORDERS:
+            strategy = with_options(get_strategy(name), steps=max(family.n_cells // 8, 1))
+            decoded = decode(model, batch, strategy, seed=seed, device=device)
+            found[f"val_exact_{name}"] = float((decoded.cells == batch.solution).all(1).mean())
+        return found
+
+    return run
+
+
+def run_train(args: Train) -> None:
+    """Trains, with a bar that shows the last metrics."""
+    if args.command != "train":
+        raise UserInputError(
+            f"command {args.command!r} is unknown: expected train (tables: python -m planorder.bench)"
+        )
+    use_all_cores()
+    family, device = get_family(args.family), resolve_device(args.device)
+    chosen = chosen_recipe(args, family)
+    puzzles = training_puzzles(args, family, chosen.puzzles)
+    data = TrainingData(family, puzzles, chosen.train.batch_size, args.seed)
+    command = " ".join(["python -m planorder", *sys.argv[1:]])
+    facts = {"environment": environment(), "command": command, "preset": args.preset, "puzzles": len(puzzles)}
+    with tqdm(
+        total=chosen.train.steps, desc=args.model, unit="step", file=sys.stderr, dynamic_ncols=True
+    ) as bar:
+
+        def show(step: int, line: dict[str, float]) -> None:
+            bar.update(step - bar.n)
+            bar.set_postfix({k: f"{v:.3g}" for k, v in line.items() if k == "loss" or k.startswith("val")})
+
+        weights = train(
+            chosen.model,
+            chosen.train,
+            chosen.objective,
+            data,
+            args.out,
+            name=args.model,
+            info=facts,
+            validate=validation(family, args.validate, args.seed, device),
+            device=device,
+            progress=show,
+        )
+    print(json.dumps({"weights": weights.name, "folder": str(args.out)}))
+
+
+if __name__ == "__main__":
+    command_line("planorder", Train, run_train, EXAMPLES)

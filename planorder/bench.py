@@ -1,0 +1,256 @@
+"""``python -m planorder.bench sudoku``: what decoding order is worth, in one table and four figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import tyro
+
+from planorder.console import (
+    DeviceName,
+    command_line,
+    default_batch_size,
+    precision_name,
+    progress_bar,
+    resolve_device,
+    use_all_cores,
+)
+from planorder.decoding import Strategy, decode, get_strategy, paper_protocol, with_options
+from planorder.decoding.autoregressive import decode_autoregressive
+from planorder.models import AutoregressiveModel, parameter_count
+from planorder.models.checkpoint import LoadedModel, load_model, pretrained
+from planorder.results import figures
+from planorder.results.evaluate import Outcome, error_curve, score
+from planorder.results.runs import RunFolder
+from planorder.results.tables import format_results, format_tests, paired_tests, per_puzzle
+from puzzles import get_family
+from puzzles.base import LOGIC, AbstractFamily, PuzzleBatch, UserInputError
+
+EXAMPLES = """  python -m planorder.bench sudoku
+  python -m planorder.bench sudoku --n 1000 --models relational,shallow,transformer --out runs/depth
+  python -m planorder.bench sudoku --orders vanilla,top_margin --protocol paper
+  python -m planorder.bench sudoku --puzzles my_puzzles.txt --orders top_margin
+  python -m planorder.bench sudoku --checkpoint runs/mine/weights.safetensors --device cuda --n 10000"""
+
+ORDERS = ("vanilla", "random", "left_to_right", "top_prob", "top_margin", "neg_entropy", "solver_order")
+MODELS = ("relational", "ar-fixed", "ar-random", "ar-solver")
+FREE = "free"
+"""What the table calls the order of an autoregressive network, which chooses its cells itself."""
+FILE = "file"
+"""Tier of a user's own puzzles."""
+DRAWN = (LOGIC, FILE)
+"""The tier of which traces are drawn, the first that there is."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Decode the same puzzles in every order and say what the order is worth."""
+
+    family: tyro.conf.Positional[str] = "sudoku"
+    """puzzles, e.g. sudoku"""
+    n: int = 200
+    """test puzzles of each tier"""
+    orders: str = ",".join(ORDERS)
+    """strategies of the masked networks, with commas"""
+    models: str = ",".join(MODELS)
+    """networks that ship, with commas: relational, shallow, transformer, ar-fixed, ar-random, ar-solver"""
+    checkpoint: Path | None = None
+    """weights of your own instead of those that ship"""
+    puzzles: Path | None = None
+    """file of your own puzzles instead of generated ones: 81-character lines, CSV or the .npy of Shah"""
+    protocol: Literal["plain", "paper"] = "plain"
+    """paper: 50 reverse steps and Gumbel noise of 0.5 on the order's score, as Kim et al. write"""
+    steps: int | None = None
+    """reverse steps T (default: a cell a step; vanilla 50)"""
+    k: int | None = None
+    """cells a step"""
+    noise: str | None = None
+    """noise on the order's score, e.g. gumbel:0.5, gaussian:0.1, none"""
+    seed: int = 0
+    """of every random choice while decoding"""
+    device: DeviceName = "auto"
+    """auto takes the GPU where there is one"""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """bf16 or fp32; auto: bf16 where the processor has it"""
+    batch_size: int | None = None
+    """puzzles at a time (default: 64 on a CPU, 4096 on a GPU)"""
+    out: Path | None = None
+    """run folder to write (default: runs/FAMILY-DATE-TIME)"""
+    overwrite: bool = False
+    """replace the run folder if it is there"""
+
+
+Job = tuple[str, LoadedModel, Strategy | None]
+"""A tier, a network and its strategy; None is for an autoregressive one, which chooses its cells itself."""
+
+
+def chosen_strategies(args: Bench) -> list[Strategy]:
+    """The strategies by name, with the options the user set."""
+    names = [name.strip() for name in args.orders.split(",") if name.strip()]
+    if not names or len(set(names)) < len(names):
+        raise UserInputError(f"--orders {args.orders!r}: expected one or more different names with commas")
+    found = [get_strategy(name) for name in names]
+    if args.protocol == "paper":
+        found = [paper_protocol(strategy) for strategy in found]
+    return [with_options(strategy, steps=args.steps, k=args.k, noise=args.noise) for strategy in found]
+
+
+def chosen_models(args: Bench, family: AbstractFamily) -> list[LoadedModel]:
+    """The user's checkpoint, or the networks that ship, by name."""
+    if args.checkpoint:
+        model = load_model(args.checkpoint)
+        if model.family.name != family.name:
+            raise UserInputError(
+                f"{args.checkpoint}: trained on {model.family.name!r}, the puzzles are {family.name!r}: "
+                f"run python -m planorder.bench {model.family.name}"
+            )
+        return [model]
+    shipped = pretrained(family.name)
+    if not shipped:
+        raise UserInputError(
+            f"no weights ship for {family.name!r}: train some (python -m planorder train {family.name} --out "
+            f"runs/mine) and give --checkpoint runs/mine/weights.safetensors"
+        )
+    names = [name.strip() for name in args.models.split(",") if name.strip()]
+    for name in names:
+        if name not in shipped:
+            near = get_close_matches(name, shipped, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise UserInputError(f"model {name!r} does not ship: expected one of {', '.join(shipped)}{hint}")
+    if not names or len(set(names)) < len(names):
+        raise UserInputError(f"--models {args.models!r}: expected one or more different names with commas")
+    return [load_model(shipped[name]) for name in names]
+
+
+def chosen_puzzles(args: Bench, family: AbstractFamily) -> dict[str, PuzzleBatch]:
+    """The user's file, or ``n`` puzzles of each tier of the test split."""
+    if args.puzzles:
+        return {FILE: family.read(args.puzzles)}
+    if args.n < 1:
+        raise UserInputError(f"--n {args.n}: expected at least 1 puzzle a tier")
+    with progress_bar(args.n * len(family.tiers), "generating") as advance:
+        return {
+            tier: family.generate("test", tier, args.n, workers=2, progress=advance) for tier in family.tiers
+        }
+
+
+def run_job(
+    job: Job,
+    batch: PuzzleBatch,
+    seed: int,
+    device: str,
+    precision: str,
+    batch_size: int,
+    progress: Callable[[int], None],
+) -> Outcome:
+    """Decodes the puzzles of a tier with one network and strategy, and judges them."""
+    tier, loaded, strategy = job
+    options: dict[str, Any] = {
+        "seed": seed,
+        "device": device,
+        "batch_size": batch_size,
+        "precision": precision,
+        "progress": progress,
+    }
+    started = time.perf_counter()
+    if strategy is None:
+        assert isinstance(loaded.model, AutoregressiveModel)
+        decoded = decode_autoregressive(loaded.model.to(device), batch, **options)
+    else:
+        decoded = decode(loaded.model, batch, strategy, **options)
+    return Outcome(
+        family=batch.family,
+        tier=tier,
+        model=loaded.name,
+        strategy=strategy.name if strategy else FREE,
+        seed=seed,
+        seconds=time.perf_counter() - started,
+        parameters=parameter_count(loaded.model),
+        rows=score(loaded.family, batch, decoded.cells, decoded.passes, decoded.step),
+        cells=decoded.cells,
+        step=decoded.step,
+        prob=decoded.prob,
+    )
+
+
+def decode_all(
+    jobs: Sequence[Job], batches: Mapping[str, PuzzleBatch], args: Bench, device: str
+) -> list[Outcome]:
+    """All jobs under one progress bar."""
+    batch_size = args.batch_size or default_batch_size(device)
+    precision = precision_name(args.precision, device)
+    outcomes = []
+    with progress_bar(sum(len(batches[tier]) for tier, _, _ in jobs), "decoding") as advance:
+        for job in jobs:
+            outcomes.append(run_job(job, batches[job[0]], args.seed, device, precision, batch_size, advance))
+    return outcomes
+
+
+def write_figures(
+    run: RunFolder,
+    results: pd.DataFrame,
+    outcomes: Sequence[Outcome],
+    batches: Mapping[str, PuzzleBatch],
+    family: AbstractFamily,
+) -> list[str]:
+    """The figures of a run; returns their names."""
+    drawn = {
+        "accuracy_by_strategy": figures.accuracy_by_strategy(results),
+        "accuracy_against_passes": figures.accuracy_against_passes(results),
+    }
+    tier = next(tier for tier in DRAWN if tier in batches)
+    first = next((outcome.model for outcome in outcomes if outcome.strategy != FREE), outcomes[0].model)
+    traced = {o.strategy: o for o in outcomes if o.tier == tier and o.model == first}
+    drawn["step_heat_map"] = figures.step_heat_map(
+        {k: o.step for k, o in traced.items()}, family.grid, family.box
+    )
+    curves = {k: error_curve(o.cells, batches[tier].solution, o.step) for k, o in traced.items()}
+    drawn["error_by_masked_fraction"] = figures.error_by_masked_fraction(curves)
+    masked = {o.model: o.model for o in outcomes if o.strategy != FREE}
+    if len(masked) > 1:
+        drawn["order_effect_by_depth"] = figures.order_effect_by_depth(results, masked)
+    for name, figure in drawn.items():
+        run.write_figure(name, figure)
+    return list(drawn)
+
+
+def run_bench(args: Bench) -> None:
+    """Checks what was asked, decodes, writes the run folder, prints the tables."""
+    use_all_cores()
+    family, device = get_family(args.family), resolve_device(args.device)
+    strategies, models = chosen_strategies(args), chosen_models(args, family)
+    out = args.out or Path("runs") / f"{family.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    config = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(args).items()}
+    with RunFolder(out, config, args.overwrite) as run:
+        batches = chosen_puzzles(args, family)
+        jobs: list[Job] = []
+        for tier in batches:
+            for model in models:
+                free = isinstance(model.model, AutoregressiveModel)
+                jobs += (
+                    [(tier, model, None)] if free else [(tier, model, strategy) for strategy in strategies]
+                )
+        outcomes = decode_all(jobs, batches, args, device)
+        results = run.write_outcomes(outcomes, batches)
+        tests = paired_tests(per_puzzle(outcomes))
+        run.write_bytes("tests.csv", tests.to_csv(index=False, lineterminator="\n").encode())
+        names = write_figures(run, results, outcomes, batches, family)
+    print(format_results(results))
+    print(
+        "\nexact: equals the solution; valid: keeps rules and clues; cell: blanks right; interval: 95% Wilson"
+    )
+    if len(tests):
+        print("\nExact paired tests on the same puzzles (McNemar), Holm-adjusted\n")
+        print(format_tests(tests))
+    print(f"\nrun folder: {out}\nfigures:    {', '.join(name + '.png' for name in names)}")
+
+
+if __name__ == "__main__":
+    command_line("planorder.bench", Bench, run_bench, EXAMPLES)
