@@ -214,7 +214,7 @@ def test_run_folder_is_whole_and_has_a_figure_a_scale(swept):
 def test_help_shows_the_examples(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["sweep", "--help"])
     with pytest.raises(SystemExit) as stop:
-        command_line(Sweep, run_sweep, EXAMPLES)
+        command_line("planorder.sweep", Sweep, run_sweep, EXAMPLES)
     assert stop.value.code == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "python -m planorder.sweep sudoku --model shallow" in shown

@@ -12,7 +12,8 @@ from planorder.decoding.loop import PRECISIONS
 from planorder.decoding.random import Uniforms, row_keys
 from planorder.decoding.rows import empty_result
 from planorder.decoding.view import Decoded
-from planorder.models.autoregressive import AutoregressiveModel, DecodeCache, move_order
+from planorder.models.autoregressive import AutoregressiveModel, move_order
+from planorder.models.moves import DecodeCache
 from puzzles.base import PuzzleBatch, UserInputError
 
 FREE = "free"

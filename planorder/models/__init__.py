@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from planorder.models.autoregressive import AutoregressiveConfig, AutoregressiveModel
+from planorder.models.autoregressive import AutoregressiveModel
+from planorder.models.moves import AutoregressiveConfig
 from planorder.models.relational import Relational, RelationalConfig
 from planorder.models.transformer import Transformer, TransformerConfig
 from puzzles.base import AbstractFamily, UserInputError
@@ -50,7 +51,7 @@ def build_model(config: ModelConfig, family: AbstractFamily) -> nn.Module:
         return Relational(config, family.graph())
     if isinstance(config, TransformerConfig):
         return Transformer(config, family.graph())
-    return AutoregressiveModel(config)
+    return AutoregressiveModel(config, family.graph())
 
 
 def parameter_count(model: nn.Module) -> int:

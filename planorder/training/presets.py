@@ -91,8 +91,8 @@ def autoregressive(preset: str, family: AbstractFamily) -> AutoregressiveConfig:
     """Shape of the autoregressive baseline; at "paper" that of Shah et al. (2409.10502), in triples."""
     rows, columns = family.grid
     sizes: dict[str, dict[str, Any]] = {
-        "tiny": {"layers": 2, "width": 32, "heads": 2},
-        "cpu": {"layers": 4, "width": 128, "heads": 2},
+        "tiny": {"layers": 2, "width": 32, "heads": 2, "constraint_embeddings": True},
+        "cpu": {"layers": 4, "width": 128, "heads": 4, "constraint_embeddings": True},
         "paper": {"layers": 8, "width": 576, "heads": 8, "mlp_ratio": 6, "dropout": 0.2, "format": "triples"},
     }
     return AutoregressiveConfig(family.n_cells, family.n_values, rows, columns, **sizes[preset])

@@ -11,7 +11,7 @@ from torch import nn
 
 from planorder.decoding.autoregressive import decode_autoregressive
 from planorder.decoding.view import Decoded
-from planorder.models.autoregressive import AutoregressiveConfig, AutoregressiveModel
+from planorder.models import AutoregressiveConfig, AutoregressiveModel
 from puzzles.base import PuzzleBatch, UserInputError
 
 FORMATS = ("moves", "triples")

@@ -11,13 +11,8 @@ from scipy import stats
 from torch import nn
 
 from planorder.models.attention import attention
-from planorder.models.autoregressive import (
-    AutoregressiveConfig,
-    AutoregressiveModel,
-    DecodeCache,
-    LayerCache,
-    move_order,
-)
+from planorder.models.autoregressive import AutoregressiveModel, move_order
+from planorder.models.moves import AutoregressiveConfig, DecodeCache, LayerCache
 from puzzles.base import UserInputError
 
 FORMATS = ("moves", "triples")

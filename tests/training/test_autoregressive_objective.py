@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from planorder.decoding.autoregressive import decode_autoregressive
-from planorder.models.autoregressive import AutoregressiveConfig, AutoregressiveModel
+from planorder.models import AutoregressiveConfig, AutoregressiveModel
 from planorder.training.objectives.autoregressive import AutoregressiveObjective
 from puzzles.base import PuzzleBatch, UserInputError
 

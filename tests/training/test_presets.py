@@ -64,7 +64,7 @@ def test_a_tiny_network_trains_five_steps(model: str, puzzles: PuzzleBatch, tmp_
         progress=lambda step, line: lines.append(line),
     )  # fmt: skip
     loaded = load_model(weights)
-    assert (loaded.name, loaded.config, loaded.info["examples"]) == (model, chosen.model, 40)
+    assert (loaded.name, loaded.config, loaded.info["metrics"]["examples"]) == (model, chosen.model, 40)
     assert 0 < lines[-1]["loss"] < 10
     assert lines[-1]["grad_norm"] > 0
 
