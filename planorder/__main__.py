@@ -18,6 +18,7 @@ from planorder.decoding.loop import decode
 from planorder.decoding.strategies import get_strategy, with_options
 from planorder.models import AutoregressiveModel
 from planorder.results.environment import environment
+from planorder.results.files import one_line_errors
 from planorder.training.data import TrainingData
 from planorder.training.loop import Validate, train
 from planorder.training.presets import Recipe, recipe
@@ -57,6 +58,10 @@ class Train:
     """puzzles a step (the preset's)"""
     learning_rate: float | None = None
     """peak learning rate (the preset's)"""
+    balance: float | None = None
+    """0 to 1: how far puzzles of rare techniques are shown more often (the preset's)"""
+    compile: bool = False
+    """let torch.compile speed up the blocks; needs a C++ compiler"""
     seed: int = 0
     """of weights, batches, symmetries and masks"""
     precision: str = "auto"
@@ -70,10 +75,15 @@ class Train:
 def chosen_recipe(args: Train, family: AbstractFamily) -> Recipe:
     """The preset's recipe with what the user set."""
     base = recipe(args.preset, args.model, family)
-    given = {name: getattr(args, name) for name in ("steps", "batch_size", "learning_rate")}
+    given = {name: getattr(args, name) for name in ("steps", "batch_size", "learning_rate", "balance")}
     given = {name: value for name, value in given.items() if value is not None}
-    train_config = replace(base.train, seed=args.seed, precision=args.precision, **given)
-    return replace(base, train=train_config, puzzles=args.puzzles or base.puzzles)
+    train_config = replace(
+        base.train, seed=args.seed, precision=args.precision, compile=args.compile, **given
+    )
+    puzzles = base.puzzles if args.puzzles is None else args.puzzles
+    if not args.data and puzzles < train_config.batch_size:
+        raise UserInputError(f"--puzzles {puzzles}: expected at least a batch of {train_config.batch_size}")
+    return replace(base, train=train_config, puzzles=puzzles)
 
 
 def training_puzzles(args: Train, family: AbstractFamily, n: int) -> PuzzleBatch:
@@ -86,9 +96,10 @@ def training_puzzles(args: Train, family: AbstractFamily, n: int) -> PuzzleBatch
                 f"{path}: holds {batch.family!r}, expected {family.version!r}: generate it again"
             )
         return batch
+    with one_line_errors("write", path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with progress_bar(n, "puzzles") as advance:
         batch = family.generate("train", LOGIC, n, workers=2, progress=advance)
-    path.parent.mkdir(parents=True, exist_ok=True)
     save(path, batch)
     return batch
 
@@ -123,7 +134,7 @@ def run_train(args: Train) -> None:
     family, device = get_family(args.family), resolve_device(args.device)
     chosen = chosen_recipe(args, family)
     puzzles = training_puzzles(args, family, chosen.puzzles)
-    data = TrainingData(family, puzzles, chosen.train.batch_size, args.seed)
+    data = TrainingData(family, puzzles, chosen.train.batch_size, args.seed, chosen.train.balance)
     command = " ".join(["python -m planorder", *sys.argv[1:]])
     facts = {"environment": environment(), "command": command, "preset": args.preset, "puzzles": len(puzzles)}
     with tqdm(

@@ -226,6 +226,8 @@ def run_bench(args: Bench) -> None:
     use_all_cores()
     family, device = get_family(args.family), resolve_device(args.device)
     strategies, models = chosen_strategies(args), chosen_models(args, family)
+    if args.batch_size is not None and args.batch_size < 1:
+        raise UserInputError(f"--batch-size {args.batch_size}: expected at least 1 puzzle at a time")
     out = args.out or Path("runs") / f"{family.name}-{datetime.now():%Y%m%d-%H%M%S}"
     config = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(args).items()}
     with RunFolder(out, config, args.overwrite) as run:

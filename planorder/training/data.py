@@ -22,6 +22,8 @@ class TrainingData:
         puzzles: the training split, or part of it.
         batch_size: puzzles a batch.
         seed: with the step, all there is to the choice.
+        balance: 0 shows every puzzle once an epoch; above it, puzzles are drawn, and a hardest technique that
+            a share f of them has gets a share proportional to ``f ** (1 - balance)``; at 1 all get the same.
         augment: whether symmetries are applied.
     """
 
@@ -29,11 +31,14 @@ class TrainingData:
     puzzles: PuzzleBatch
     batch_size: int
     seed: int
+    balance: float = 0.0
     augment: bool = True
 
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise UserInputError(f"seed={self.seed}: expected 0 or more")
+        if not 0 <= self.balance <= 1:
+            raise UserInputError(f"balance={self.balance}: expected a number from 0 to 1")
         if len(self.puzzles) < self.batch_size:
             raise UserInputError(
                 f"{len(self.puzzles)} training puzzles: expected at least batch_size={self.batch_size}"
@@ -42,13 +47,22 @@ class TrainingData:
     def batch(self, step: int) -> PuzzleBatch:
         """The batch of a step; an epoch drops the puzzles that do not fill a batch."""
         epoch, place = divmod(step, len(self.puzzles) // self.batch_size)
-        order = np.random.default_rng((self.seed, ORDER, epoch)).permutation(len(self.puzzles))
+        order = self.epoch(epoch)
         rows = self.puzzles[order[place * self.batch_size : (place + 1) * self.batch_size]]
         return (
             self.family.augment(rows, np.random.default_rng((self.seed, SYMMETRY, step)))
             if self.augment
             else rows
         )
+
+    def epoch(self, epoch: int) -> np.ndarray:
+        """int64 ``[puzzles]``: which puzzles an epoch shows, in order."""
+        rng = np.random.default_rng((self.seed, ORDER, epoch))
+        if not self.balance:
+            return rng.permutation(len(self.puzzles))
+        share = np.bincount(self.puzzles.hardest) / len(self.puzzles)
+        weight = share[self.puzzles.hardest] ** -self.balance
+        return rng.choice(len(self.puzzles), len(self.puzzles), p=weight / weight.sum())
 
     def generator(self, step: int, stream: int = MASKS) -> torch.Generator:
         """The random numbers that a step's objective (or its network's dropout) may use, on the CPU."""

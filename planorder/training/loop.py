@@ -39,6 +39,8 @@ class TrainConfig:
         clip: largest norm of the gradient.
         ema: decay of the averaged weights, lower in the first steps.
         seed: of weights, batches, symmetries and masks.
+        balance: how far puzzles of rare techniques are shown more often; see `TrainingData`.
+        compile: whether the repeated blocks go through ``torch.compile``, which needs a C++ compiler.
         precision: "bf16" (autocast), "fp32", or "auto": bf16 where the processor multiplies it fast.
         log_every: steps between lines of metrics.jsonl.
         validate_every: steps between validations; 0 for none.
@@ -55,6 +57,8 @@ class TrainConfig:
     clip: float = 1.0
     ema: float = 0.998
     seed: int = 0
+    balance: float = 0.0
+    compile: bool = False
     precision: str = "auto"
     log_every: int = 25
     validate_every: int = 500
@@ -79,16 +83,17 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 
 
 def autocast_dtype(precision: str, device: str) -> torch.dtype | None:
-    """bfloat16 or None (float32); "auto" asks whether the processor has bf16 instructions of its own.
+    """bfloat16 or None (float32); "auto" asks whether the processor multiplies bf16 tiles (AMX).
 
-    Without them PyTorch emulates bf16 on the CPU, several times slower than float32.
+    Without AMX bf16 was slower than float32 on a CPU: several times where PyTorch emulates it, and by 1.7 with
+    ``avx512_bf16`` alone (matrix products, one core).
     """
     if precision == "auto":
         if device.startswith("cuda"):
             return torch.bfloat16
         cpuinfo = Path("/proc/cpuinfo")
         flags = cpuinfo.read_text() if cpuinfo.exists() else ""
-        return torch.bfloat16 if "avx512_bf16" in flags or "amx_bf16" in flags else None
+        return torch.bfloat16 if "amx_bf16" in flags else None
     return torch.bfloat16 if precision == "bf16" else None
 
 
@@ -103,6 +108,8 @@ class Training:
             self.model = build_model(model_config, data.family).to(device)
             self.average = build_model(model_config, data.family).to(device).requires_grad_(False).eval()
         self.average.load_state_dict(self.model.state_dict())
+        if config.compile:
+            compile_blocks(self.model)
         matrices = [p for p in self.model.parameters() if p.ndim > 1]
         vectors = [p for p in self.model.parameters() if p.ndim <= 1]
         groups = [
@@ -162,6 +169,13 @@ class Training:
                 key: tensors[f"adam.{key}.{name}"].to(self.device, copy=True) for key in keys
             }
         self.done = done
+
+
+def compile_blocks(model: nn.Module) -> None:
+    """Compiles, in place, each block of a stack: one compilation serves them all, and all the turns."""
+    for stack in [module for module in model.modules() if isinstance(module, nn.ModuleList)]:
+        for block in stack:
+            block.compile(dynamic=False)
 
 
 def train(
@@ -231,7 +245,9 @@ def resume(state: Training, out: Path, header: dict[str, Any]) -> float:
         return 0.0
     tensors, found = read_tensors(out / STATE)
     facts, expected = (
-        {key: said.get(key) for key in ("name", "data", "backbone")} | said["config"] | said.get("train", {})
+        {key: said.get(key) for key in ("name", "data", "backbone", "puzzles")}
+        | said["config"]
+        | said.get("train", {})
         for said in (found, header)
     )
     for key, value in expected.items():
