@@ -80,7 +80,7 @@ class Bench:
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """bf16 or fp32; auto: bf16 where the processor has it"""
     batch_size: int | None = None
-    """puzzles at a time (default: 64 on a CPU, 4096 on a GPU)"""
+    """puzzles at a time (default: 128 on a CPU, 4096 on a GPU)"""
     out: Path | None = None
     """run folder to write (default: runs/FAMILY-DATE-TIME)"""
     overwrite: bool = False

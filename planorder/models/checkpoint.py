@@ -104,7 +104,8 @@ def load_model(path: Path) -> LoadedModel:
     """The network of a weights file, or the averaged one of a training state.
 
     Raises:
-        UserInputError: missing, truncated or foreign files, and tensors that do not fit the config.
+        UserInputError: missing, truncated or foreign files, tensors that do not fit the config, and weights
+            that are not finite.
     """
     tensors, header = read_tensors(path)
     averaged = {k.removeprefix(EMA): v for k, v in tensors.items() if k.startswith(EMA)}
@@ -126,6 +127,10 @@ def load_model(path: Path) -> LoadedModel:
         raise UserInputError(
             f"{path}: weights do not fit their config ({reason}): copy or train it again"
         ) from error
+    if bad := [name for name, weight in model.named_parameters() if not weight.isfinite().all()]:
+        raise UserInputError(
+            f"{path}: weights are not finite ({bad[0]}): train again, at a lower learning rate"
+        )
     info = {k: v for k, v in header.items() if k not in ("format", "config", "backbone", "family", "name")}
     return LoadedModel(model.eval(), config, family, header["name"], info)
 

@@ -149,11 +149,11 @@ class Relational(nn.Module):
         tensors = (
             self.embed.weight,
             block.inject.weight,
-            block.own.weight.T,
+            block.own.weight,
             block.own.bias,
-            block.edge,
-            block.cell.weight.T,
-            block.out.weight.T,
+            block.edge.mT,
+            block.cell.weight,
+            block.out.weight,
             self.head.weight[0],
             self.head.bias,
         )

@@ -1,9 +1,12 @@
 # mypy: disable-error-code="no-untyped-def"
-"""The `relational` network's forward pass on a CPU without gradients, fused: a puzzle stays in the cache.
+"""The `relational` network's forward pass on a CPU without gradients, fused: no pass over memory but the states'.
 
-PyTorch runs a dozen passes over memory a turn; here a turn of one puzzle (a few hundred kB) never leaves the
-second-level cache, pooling takes additions instead of a dense product, and rows cannot influence each other.
-Floor: ``2 turns cells values (2 c h) (1 + ...)`` operations, about 88 million for the preset "cpu".
+PyTorch runs a dozen passes over main memory a turn. Here `LANES` puzzles stand side by side in the last axis, so
+that what is not a matrix product is a loop over contiguous floats, which the compiler vectorises; a cell is read
+once a turn, heard, thought about and normalised in the first-level cache; pooling takes additions instead of a dense
+product; and puzzles cannot influence each other. The matrix products are BLAS's, small enough for one thread.
+Floor: about ``2 turns cells values channels hidden (2 + edges / cells + 1 / values)`` operations a puzzle, 88 million
+for the preset "cpu"; benchmarks/README.md says how near it is.
 """
 
 from __future__ import annotations
@@ -15,21 +18,21 @@ import numpy as np
 from numba import njit
 
 EPSILON = np.float32(1e-5)
-ROWS = 81
-"""Rows of a matrix product: small enough for the first-level cache, and for BLAS to stay on one thread."""
+LANES = 16
+"""Puzzles side by side: one AVX-512 register, or two of AVX2, of float32."""
 
 
 class Weights(NamedTuple):
-    """Float32 arrays of one block and of what stands around it, C-contiguous.
+    """Float32 arrays of one block and of what stands around it, C-contiguous; matrices as `nn.Linear` has them.
 
     Attributes:
-        embed: ``[states, c]``, the state before the first turn.
-        inject: ``[states, c]``, added at every turn.
-        own: ``[c, h]``.
+        embed: ``[3, c]``, the state before the first turn of an unknown pair, this value, another value.
+        inject: ``[3, c]``, added at every turn.
+        own: ``[h, c]``.
         bias: ``[h]``, of ``own``.
-        edge: ``[kinds, c, h]``.
-        cell: ``[c, h]``.
-        out: ``[h, c]``.
+        edge: ``[kinds, h, c]``.
+        cell: ``[h, c]``.
+        out: ``[c, h]``.
         head: ``[c]``.
         head_bias: ``[1]``.
         members: int16 ``[edges, arity]``, cells of each hyperedge, -1 pads.
@@ -52,115 +55,143 @@ class Weights(NamedTuple):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def normalise(x, y):
-    """Layer norm without weights: ``y`` from ``x``, both ``[c]``."""
-    mean = np.float32(0)
+def absorb(x, update, this, other, table):
+    """Adds a cell's update and its embedded clues to its state; all but ``table`` end in ``[lanes]``.
+
+    ``x`` and ``update`` are ``[c, lanes]``; ``this`` and ``other`` say, as 0 or 1, which row of ``table [3, c]``
+    a lane takes.
+    """
     for i in range(len(x)):
-        mean += x[i]
-    mean /= np.float32(len(x))
-    spread = np.float32(0)
+        unknown, to_this, to_other = table[0, i], table[1, i] - table[0, i], table[2, i] - table[0, i]
+        row, change = x[i], update[i]
+        for p in range(len(row)):
+            row[p] += change[p] + (unknown + this[p] * to_this + other[p] * to_other)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def normalise(x, y, mean, scale):
+    """Layer norm over the first axis, without weights: ``y`` from ``x``, both ``[c, lanes]``."""
+    share = np.float32(1) / np.float32(len(x))
+    mean[:] = 0
     for i in range(len(x)):
-        spread += (x[i] - mean) * (x[i] - mean)
-    scale = np.float32(1) / np.sqrt(spread / np.float32(len(x)) + EPSILON)
+        for p in range(len(mean)):
+            mean[p] += x[i, p]
+    mean *= share
+    scale[:] = 0
     for i in range(len(x)):
-        y[i] = (x[i] - mean) * scale
+        for p in range(len(mean)):
+            scale[p] += (x[i, p] - mean[p]) * (x[i, p] - mean[p])
+    for p in range(len(scale)):
+        scale[p] = np.float32(1) / np.sqrt(scale[p] * share + EPSILON)
+    for i in range(len(x)):
+        for p in range(len(mean)):
+            y[i, p] = (x[i, p] - mean[p]) * scale[p]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
 def speak(y, heard, said, w):
-    """What each hyperedge says for each value: the mean of its cells through its kind's matrix."""
-    values, channels = y.shape[1], y.shape[2]
+    """What each hyperedge says for each value, ``said [edges, h, lanes]``: its cells' mean through a matrix."""
     for edge in range(len(w.members)):
-        heard[edge] = 0
         count = np.float32(0)
+        heard[:] = 0
         for cell in w.members[edge]:
             if cell >= 0:
                 count += 1
-                heard[edge] += y[cell]
-        heard[edge] /= count
-    first = 0
-    while first < len(w.kind):
-        last = first + 1
-        while last < len(w.kind) and w.kind[last] == w.kind[first] and (last - first + 1) * values <= ROWS:
-            last += 1
-        rows = (last - first) * values
-        np.dot(
-            heard[first:last].reshape(rows, channels),
-            w.edge[w.kind[first]],
-            said[first:last].reshape(rows, said.shape[2]),
-        )
-        first = last
+                for i in range(len(heard)):
+                    total, part = heard[i], y[cell, i]
+                    for p in range(len(total)):
+                        total[p] += part[p]
+        heard *= np.float32(1) / count
+        np.dot(w.edge[w.kind[edge]], heard, said[edge])
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def think(x, y, said, first, last, mean, base, hidden, update, w):
-    """Updates the states of cells ``first`` to ``last - 1`` from themselves and their hyperedges."""
-    values, channels = y.shape[1], y.shape[2]
-    cells = last - first
-    rows = cells * values
-    for cell in range(cells):
-        mean[cell] = 0
+def pool_values(y, pooled):
+    """``pooled [c, LANES]``, the mean over a cell's values of ``y [c, values * LANES]``."""
+    values = y.shape[1] // LANES
+    share = np.float32(1) / np.float32(values)
+    for i in range(len(y)):
+        for p in range(LANES):
+            pooled[i, p] = 0
         for value in range(values):
-            mean[cell] += y[first + cell, value]
-        mean[cell] /= np.float32(values)
-    np.dot(mean[:cells], w.cell, base[:cells])
-    np.dot(y[first:last].reshape(rows, channels), w.own, hidden[:rows])
-    for cell in range(cells):
-        base[cell] += w.bias
-        for value in range(values):
-            row = hidden[cell * values + value]
-            row += base[cell]
-            for edge in w.edges_of[first + cell]:
-                if edge >= 0:
-                    row += said[edge, value]
-            for j in range(len(row)):
-                positive = max(row[j], np.float32(0))
-                row[j] = positive * positive
-    np.dot(hidden[:rows], w.out, update[:rows])
-    for cell in range(cells):
-        for value in range(values):
-            x[first + cell, value] += update[cell * values + value]
+            for p in range(LANES):
+                pooled[i, p] += y[i, value * LANES + p]
+        for p in range(LANES):
+            pooled[i, p] *= share
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def forward_rows(states, turns, w, logits):
-    """Logits ``[batch, cells, values]`` of int8 ``states [batch, cells, values]``, puzzle by puzzle."""
-    cells, values = states.shape[1], states.shape[2]
-    width, channels = w.out.shape
-    block = max(ROWS // values, 1)
-    x = np.empty((cells, values, channels), np.float32)
-    y = np.empty((cells, values, channels), np.float32)
-    heard = np.empty((len(w.members), values, channels), np.float32)
-    said = np.empty((len(w.members), values, width), np.float32)
-    mean, base = np.empty((block, channels), np.float32), np.empty((block, width), np.float32)
-    hidden = np.empty((block * values, width), np.float32)
-    update = np.empty((block * values, channels), np.float32)
-    for row in range(len(states)):
+def activate(hidden, base, bias, said, edges):
+    """Squared ReLU, in place, of ``hidden [h, lanes]`` plus what the cell as a whole and its edges add."""
+    values = hidden.shape[1] // LANES
+    for j in range(len(hidden)):
+        row = hidden[j]
+        for value in range(values):
+            for p in range(LANES):
+                row[value * LANES + p] += base[j, p] + bias[j]
+        for edge in edges:
+            if edge >= 0:
+                part = said[edge, j]
+                for p in range(len(row)):
+                    row[p] += part[p]
+        for p in range(len(row)):
+            positive = max(row[p], np.float32(0))
+            row[p] = positive * positive
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def forward_tile(this, other, turns, w, logits):
+    """Logits of `LANES` puzzles; ``this``, ``other`` and ``logits`` are float32 ``[cells, values * LANES]``."""
+    cells, lanes = this.shape
+    width, channels = w.own.shape
+    x = np.zeros((cells, channels, lanes), np.float32)
+    y = np.empty((cells, channels, lanes), np.float32)
+    said = np.empty((len(w.members), width, lanes), np.float32)
+    heard, update = np.empty((channels, lanes), np.float32), np.zeros((channels, lanes), np.float32)
+    hidden, base = np.empty((width, lanes), np.float32), np.empty((width, LANES), np.float32)
+    pooled = np.empty((channels, LANES), np.float32)
+    mean, scale = np.empty(lanes, np.float32), np.empty(lanes, np.float32)
+    for cell in range(cells):
+        absorb(x[cell], update, this[cell], other[cell], w.embed)
+        absorb(x[cell], update, this[cell], other[cell], w.inject)
+        normalise(x[cell], y[cell], mean, scale)
+    none = np.zeros_like(w.inject)
+    for turn in range(turns):
+        speak(y, heard, said, w)
+        clues = w.inject if turn + 1 < turns else none
         for cell in range(cells):
-            for value in range(values):
-                x[cell, value] = w.embed[states[row, cell, value]]
-        for _ in range(turns):
-            for cell in range(cells):
-                for value in range(values):
-                    x[cell, value] += w.inject[states[row, cell, value]]
-                    normalise(x[cell, value], y[cell, value])
-            speak(y, heard, said, w)
-            for first in range(0, cells, block):
-                think(x, y, said, first, min(first + block, cells), mean, base, hidden, update, w)
-        for cell in range(cells):
-            for value in range(values):
-                normalise(x[cell, value], y[cell, value])
-                logits[row, cell, value] = w.head_bias[0] + np.dot(y[cell, value], w.head)
+            pool_values(y[cell], pooled)
+            np.dot(w.cell, pooled, base)
+            np.dot(w.own, y[cell], hidden)
+            activate(hidden, base, w.bias, said, w.edges_of[cell])
+            np.dot(w.out, hidden, update)
+            absorb(x[cell], update, this[cell], other[cell], clues)
+            normalise(x[cell], y[cell], mean, scale)
+    for cell in range(cells):
+        logits[cell] = w.head_bias[0]
+        for i in range(channels):
+            for p in range(lanes):
+                logits[cell, p] += y[cell, i, p] * w.head[i]
 
 
 def forward(states: np.ndarray, turns: int, weights: Weights, threads: int) -> np.ndarray:
-    """float32 logits ``[batch, cells, values]`` of int8 ``states``, the batch shared out to ``threads``."""
-    logits = np.empty(states.shape, np.float32)
-    parts = [part for part in np.array_split(np.arange(len(states)), threads) if len(part)]
-    rows = [slice(part[0], part[-1] + 1) for part in parts]
-    if len(rows) == 1:
-        forward_rows(states, turns, weights, logits)
-        return logits
-    with ThreadPoolExecutor(len(rows)) as pool:
-        list(pool.map(lambda part: forward_rows(states[part], turns, weights, logits[part]), rows))
-    return logits
+    """float32 logits of int8 ``states [batch, cells, values]`` (0 unknown, 1 this value, 2 another one)."""
+    batch, cells, values = states.shape
+    tiles = -(-batch // LANES)
+    padded = np.zeros((tiles * LANES, cells, values), np.int8)
+    padded[:batch] = states
+    lanes = padded.reshape(tiles, LANES, cells, values).transpose(0, 2, 3, 1).reshape(tiles, cells, -1)
+    this, other = (lanes == 1).astype(np.float32), (lanes == 2).astype(np.float32)
+    logits = np.empty(lanes.shape, np.float32)
+
+    def run(tile: int) -> None:
+        forward_tile(this[tile], other[tile], turns, weights, logits[tile])
+
+    if min(threads, tiles) == 1:
+        for tile in range(tiles):
+            run(tile)
+    else:
+        with ThreadPoolExecutor(min(threads, tiles)) as pool:
+            list(pool.map(run, range(tiles)))
+    shape = (tiles, cells, values, LANES)
+    return np.ascontiguousarray(logits.reshape(shape).transpose(0, 3, 1, 2).reshape(padded.shape)[:batch])

@@ -117,8 +117,8 @@ CPU_BUDGETS: dict[str, dict[str, Any]] = {
     "relational": {"steps": 8000, "batch_size": 32, "learning_rate": 5e-3, "balance": 0.5},
     "shallow": {"steps": 2800, "batch_size": 64, "learning_rate": 2e-3},
     "transformer": {"steps": 3500, "batch_size": 64, "learning_rate": 2e-3},
-    "ar-fixed": {"steps": 4500, "batch_size": 64, "learning_rate": 2e-3},
-    "ar-random": {"steps": 4500, "batch_size": 64, "learning_rate": 2e-3},
-    "ar-solver": {"steps": 4500, "batch_size": 64, "learning_rate": 2e-3},
+    "ar-fixed": {"steps": 3000, "batch_size": 64, "learning_rate": 2e-3},
+    "ar-random": {"steps": 3000, "batch_size": 64, "learning_rate": 2e-3},
+    "ar-solver": {"steps": 3000, "batch_size": 64, "learning_rate": 2e-3},
 }
-"""What the preset "cpu" sets of `TrainConfig`, so that a training takes about 40 minutes of one core."""
+"""What the preset "cpu" sets of `TrainConfig`, about half an hour of one core each."""
