@@ -187,8 +187,9 @@ def step_heat_map(
     bar.ax.set_yticklabels(["first", "middle", "last"])
     bar.set_label("mean step of filling")
     sizes = {len(step) for step in steps.values()}
+    unit = "puzzle" if sizes == {1} else "puzzles"
     caption(
-        figure, f"n = {' or '.join(f'{size:,}' for size in sorted(sizes))} puzzles a panel, clues left out"
+        figure, f"n = {' or '.join(f'{size:,}' for size in sorted(sizes))} {unit} a panel, clues left out"
     )
     return figure
 
