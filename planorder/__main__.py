@@ -17,6 +17,7 @@ from planorder.decoding.autoregressive import decode_autoregressive
 from planorder.decoding.loop import decode
 from planorder.decoding.strategies import get_strategy, with_options
 from planorder.models import AutoregressiveModel
+from planorder.models.checkpoint import load_model
 from planorder.results.environment import environment
 from planorder.results.files import one_line_errors
 from planorder.training.data import TrainingData
@@ -52,6 +53,8 @@ class Train:
     """training puzzles from python -m puzzles.generate; generated, and kept in --out, if not given"""
     puzzles: int | None = None
     """size of a generated training set (the preset's)"""
+    init: Path | None = None
+    """weights to begin with instead of random ones, of a network of the same shape"""
     steps: int | None = None
     """optimiser steps (the preset's)"""
     batch_size: int | None = None
@@ -124,6 +127,14 @@ def validation(family: AbstractFamily, n: int, seed: int, device: str) -> Valida
     return run
 
 
+def initial(path: Path, name: str) -> nn.Module:
+    """The network to begin with."""
+    loaded = load_model(path)
+    if loaded.name != name:
+        raise UserInputError(f"{path}: holds a {loaded.name!r}, expected a {name!r}: name another --init")
+    return loaded.model
+
+
 def run_train(args: Train) -> None:
     """Trains, with a bar that shows the last metrics."""
     if args.command != "train":
@@ -153,6 +164,7 @@ def run_train(args: Train) -> None:
             args.out,
             name=args.model,
             info=facts,
+            init=initial(args.init, args.model) if args.init else None,
             validate=validation(family, args.validate, args.seed, device),
             device=device,
             progress=show,

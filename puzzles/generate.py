@@ -53,7 +53,7 @@ def generate_file(
     Raises:
         UserInputError: the file exists, cannot be written, or the stream is unknown.
     """
-    if out.exists():
+    if os.path.exists(out):  # False, and no error, where the name is too long or the folder closed
         raise UserInputError(f"{out}: exists; remove it or name another file")
     family.generate(split, tier, 0)  # an unknown stream is refused before anything is written
     parts = parts_folder(out)

@@ -26,6 +26,8 @@ class RelationalConfig:
         tied: whether one block is repeated (recurrent) or every turn has weights of its own.
         by_value: whether the state has one vector for each (cell, value) pair, with weights shared by the
             values, so that renaming the values renames the answer; needs interchangeable values.
+        jitter: in training a pass takes from ``turns - jitter`` to ``turns + jitter`` turns, drawn anew each
+            time, so that a network does not lean on being stopped at one of them; needs ``tied``.
     """
 
     channels: int = 32
@@ -33,11 +35,16 @@ class RelationalConfig:
     turns: int = 16
     tied: bool = True
     by_value: bool = True
+    jitter: int = 0
 
     def __post_init__(self) -> None:
         for name in ("channels", "hidden", "turns"):
             if getattr(self, name) < 1:
                 raise UserInputError(f"{name}={getattr(self, name)}: expected at least 1")
+        if not 0 <= self.jitter < self.turns or (self.jitter and not self.tied):
+            raise UserInputError(
+                f"jitter={self.jitter}: expected 0 to turns - 1, and 0 unless the block is tied"
+            )
 
 
 class Messages(NamedTuple):
@@ -119,7 +126,10 @@ class Relational(nn.Module):
             tokens: MASK or a value counted from 1.
             turns: how often a tied block is applied; the config's number if None.
         """
-        turns = turns or self.config.turns
+        if turns is None:
+            turns = self.config.turns
+            if self.training and self.config.jitter:
+                turns += int(torch.randint(-self.config.jitter, self.config.jitter + 1, ()))
         if self.fuses and tokens.device.type == "cpu" and not torch.is_grad_enabled():
             return self._fused(tokens, turns)
         batch, cells = tokens.shape

@@ -187,6 +187,7 @@ def train(
     *,
     name: str,
     info: dict[str, Any] | None = None,
+    init: nn.Module | None = None,
     validate: Validate | None = None,
     device: str = "cpu",
     progress: Callable[[int, dict[str, float]], None] | None = None,
@@ -202,6 +203,7 @@ def train(
             header holds the last line.
         name: what tables call the network.
         info: facts for the weights' header.
+        init: a network of the same shape to begin with its weights instead of random ones.
         validate: gets the averaged network, returns metrics.
         device: "cpu" or "cuda".
         progress: called with the steps done and the last line of metrics.
@@ -210,6 +212,9 @@ def train(
         UserInputError: ``out`` holds another training, cannot be written, or the loss is not finite.
     """
     state = Training(model_config, config, data, device)
+    if init is not None:
+        state.model.load_state_dict(init.state_dict())
+        state.average.load_state_dict(init.state_dict())
     header = model_header(model_config, data.family, name, {"train": asdict(config), **(info or {})})
     seconds = resume(state, out, header)
     log = MetricsLog(out / METRICS, state.done)

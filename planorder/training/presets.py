@@ -82,7 +82,7 @@ def masked(preset: str, model: str) -> ModelConfig:
         }[preset]
     return {
         "tiny": RelationalConfig(channels=16, hidden=32, turns=8),
-        "cpu": RelationalConfig(channels=32, hidden=64, turns=12),
+        "cpu": RelationalConfig(channels=32, hidden=64, turns=14, jitter=2),
         "paper": RelationalConfig(channels=128, hidden=384, turns=32),
     }[preset]
 
@@ -114,7 +114,7 @@ def schedule(preset: str, model: str) -> tuple[TrainConfig, int]:
 
 
 CPU_BUDGETS: dict[str, dict[str, Any]] = {
-    "relational": {"steps": 8000, "batch_size": 32, "learning_rate": 5e-3, "balance": 0.5},
+    "relational": {"steps": 8000, "batch_size": 32, "learning_rate": 2e-3, "balance": 0.5},
     "shallow": {"steps": 2800, "batch_size": 64, "learning_rate": 2e-3},
     "transformer": {"steps": 3500, "batch_size": 64, "learning_rate": 2e-3},
     "ar-fixed": {"steps": 3000, "batch_size": 64, "learning_rate": 2e-3},

@@ -67,7 +67,7 @@ def canonical_many(clues: np.ndarray, box_rows: int, box_cols: int) -> np.ndarra
     and follows only those that are least so far.
 
     Args:
-        clues: int8 ``[batch, cells]``, 0 is blank; full grids are allowed.
+        clues: int8 ``[batch, cells]``, 0 is blank, no value twice in a unit; full grids are allowed.
         box_rows: rows of a box.
         box_cols: columns of a box.
 
