@@ -1,7 +1,7 @@
 """The figures and tables of the README, from run folders: ``python docs/report.py runs/a runs/b ...``.
 
-The folders hold the same puzzles decoded by one network or more each. Writes docs/figures/*.png; prints the results
-and how the weights that ship were made.
+The folders hold the same puzzles decoded by one network or more each. Writes docs/figures/*.png; prints the
+results and how the weights that ship were made.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 # mypy: disable-error-code="no-untyped-def"
-"""The `relational` network's forward pass on a CPU without gradients, fused: no pass over memory but the states'.
+"""The `relational` network's forward pass on a CPU without gradients, fused.
 
-PyTorch runs a dozen passes over main memory a turn. Here `LANES` puzzles stand side by side in the last axis, so
-that what is not a matrix product is a loop over contiguous floats, which the compiler vectorises; a cell is read
-once a turn, heard, thought about and normalised in the first-level cache; pooling takes additions instead of a dense
-product; and puzzles cannot influence each other. The matrix products are BLAS's, small enough for one thread.
-Floor: about ``2 turns cells values channels hidden (2 + edges / cells + 1 / values)`` operations a puzzle, 88 million
-for the preset "cpu"; benchmarks/README.md says how near it is.
+PyTorch runs a dozen passes over main memory a turn. Here `LANES` puzzles stand side by side in the last
+axis, so that what is not a matrix product is a loop over contiguous floats, which the compiler vectorises;
+a cell is read once a turn, heard, thought about and normalised in the first-level cache; pooling takes
+additions instead of a dense product; and puzzles cannot influence each other. The matrix products are
+BLAS's, small enough for one thread. Floor: about ``2 turns cells values channels hidden (2 + edges / cells
++ 1 / values)`` operations a puzzle, 103 million for the preset "cpu".
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LANES = 16
 
 
 class Weights(NamedTuple):
-    """Float32 arrays of one block and of what stands around it, C-contiguous; matrices as `nn.Linear` has them.
+    """Float32 arrays of one block and what is around it, C-contiguous; matrices as `nn.Linear` has them.
 
     Attributes:
         embed: ``[3, c]``, the state before the first turn of an unknown pair, this value, another value.
@@ -58,8 +58,8 @@ class Weights(NamedTuple):
 def absorb(x, update, this, other, table):
     """Adds a cell's update and its embedded clues to its state; all but ``table`` end in ``[lanes]``.
 
-    ``x`` and ``update`` are ``[c, lanes]``; ``this`` and ``other`` say, as 0 or 1, which row of ``table [3, c]``
-    a lane takes.
+    ``x`` and ``update`` are ``[c, lanes]``; ``this`` and ``other`` say, as 0 or 1, which row of
+    ``table [3, c]`` a lane takes.
     """
     for i in range(len(x)):
         unknown, to_this, to_other = table[0, i], table[1, i] - table[0, i], table[2, i] - table[0, i]
@@ -90,7 +90,7 @@ def normalise(x, y, mean, scale):
 
 @njit(cache=True, nogil=True, fastmath=True)
 def speak(y, heard, said, w):
-    """What each hyperedge says for each value, ``said [edges, h, lanes]``: its cells' mean through a matrix."""
+    """What each hyperedge says, ``said [edges, h, lanes]``: its cells' mean through its kind's matrix."""
     for edge in range(len(w.members)):
         count = np.float32(0)
         heard[:] = 0
@@ -122,7 +122,7 @@ def pool_values(y, pooled):
 
 @njit(cache=True, nogil=True, fastmath=True)
 def spread(base, bias, wide):
-    """``wide [h, values * LANES]``: to each value of a cell what the cell as a whole says, ``base [h, LANES]``."""
+    """``wide [h, values * LANES]``: to each value what the cell as a whole says, ``base [h, LANES]``."""
     values = wide.shape[1] // LANES
     for j in range(len(wide)):
         for value in range(values):
@@ -162,7 +162,7 @@ def in_threes(edges_of, silent):
 
 @njit(cache=True, nogil=True, fastmath=True)
 def forward_tile(this, other, turns, w, logits):
-    """Logits of `LANES` puzzles; ``this``, ``other`` and ``logits`` are float32 ``[cells, values * LANES]``."""
+    """Logits of `LANES` puzzles; ``this``, ``other``, ``logits``: float32 ``[cells, values * LANES]``."""
     cells, lanes = this.shape
     width, channels = w.own.shape
     x = np.zeros((cells, channels, lanes), np.float32)

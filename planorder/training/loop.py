@@ -85,8 +85,8 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 def autocast_dtype(precision: str, device: str) -> torch.dtype | None:
     """bfloat16 or None (float32); "auto" asks whether the processor multiplies bf16 tiles (AMX).
 
-    Without AMX bf16 was slower than float32 on a CPU: several times where PyTorch emulates it, and by 1.7 with
-    ``avx512_bf16`` alone (matrix products, one core).
+    Without AMX bf16 was slower than float32 on a CPU: several times where PyTorch emulates it, and by 1.7
+    with ``avx512_bf16`` alone (matrix products, one core).
     """
     if precision == "auto":
         if device.startswith("cuda"):
