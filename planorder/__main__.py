@@ -22,6 +22,7 @@ from planorder.results.environment import environment
 from planorder.results.files import one_line_errors
 from planorder.training.data import TrainingData
 from planorder.training.loop import Validate, train
+from planorder.training.objectives.masked import MaskedObjective
 from planorder.training.presets import Recipe, recipe
 from puzzles import get_family
 from puzzles.base import LOGIC, AbstractFamily, PuzzleBatch, UserInputError
@@ -63,6 +64,8 @@ class Train:
     """peak learning rate (the preset's)"""
     balance: float | None = None
     """0 to 1: how far puzzles of rare techniques are shown more often (the preset's)"""
+    revealed: float | None = None
+    """share of the puzzles whose masks follow the network's own confidence (the preset's); masked networks"""
     compile: bool = False
     """let torch.compile speed up the blocks; needs a C++ compiler"""
     seed: int = 0
@@ -86,7 +89,12 @@ def chosen_recipe(args: Train, family: AbstractFamily) -> Recipe:
     puzzles = base.puzzles if args.puzzles is None else args.puzzles
     if not args.data and puzzles < train_config.batch_size:
         raise UserInputError(f"--puzzles {puzzles}: expected at least a batch of {train_config.batch_size}")
-    return replace(base, train=train_config, puzzles=puzzles)
+    objective = base.objective
+    if args.revealed is not None:
+        if not isinstance(objective, MaskedObjective):
+            raise UserInputError(f"--revealed {args.revealed}: {args.model} has no masks; drop it")
+        objective = replace(objective, revealed=args.revealed)
+    return replace(base, train=train_config, objective=objective, puzzles=puzzles)
 
 
 def training_puzzles(args: Train, family: AbstractFamily, n: int) -> PuzzleBatch:

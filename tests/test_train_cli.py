@@ -38,6 +38,8 @@ def call(*words: str | Path) -> int:
             command_line("planorder", front.Train, front.run_train, front.EXAMPLES)
         except SystemExit as stop:
             return int(stop.code or 0)
+        except KeyboardInterrupt:  # not told to the user, and not to end the tests
+            return -1
         return 0
 
 
@@ -187,7 +189,7 @@ def test_ctrl_c_and_the_same_command_goes_on(
         ("train sudoko-2x2", "family 'sudoko-2x2' is unknown: expected one of sudoku, "),
         ("train sudoko-2x2", "did you mean 'sudoku-2x2'?"),
         (
-            "trian sudoku-2x2",
+            "trian sudoku-2x2 --preset tiny --steps 1",
             "command 'trian' is unknown: expected train (tables: python -m planorder.bench)",
         ),
         ("train sudoku-2x2 --preset tiny --steps 0", "steps=0: expected at least 1"),
@@ -218,6 +220,21 @@ def test_another_training_in_the_folder_is_refused(trained: Path, capsys: pytest
     ):
         refused(capsys, call(*TINY, *words, "--out", trained), f"{trained}: holds a training with {message}")
     assert bits(trained / STATE) == before
+
+
+def test_weights_to_begin_with(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = trained / "weights.safetensors"
+    for words, message in (
+        ((tmp_path / "none.safetensors",), "none.safetensors: no such checkpoint"),
+        ((weights, "--model", "transformer"), "holds a 'relational', expected a 'transformer': name another"),
+        (
+            (weights, "--preset", "cpu", "--puzzles", "40"),
+            "the weights to begin with have another shape than",
+        ),
+    ):
+        refused(capsys, call(*TINY, "--init", *words, "--out", tmp_path / "new"), message)
+    assert call(*TINY, "--init", weights, "--steps", "10", "--out", tmp_path / "on") == 0
+    assert lines(tmp_path / "on")[0]["loss"] < lines(trained)[0]["loss"] / 3
 
 
 def test_puzzles_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

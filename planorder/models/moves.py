@@ -193,6 +193,8 @@ class AbstractLanguage(nn.Module, ABC):
 class Place(nn.Module):
     """A cell's embedding: one of its own and, given a graph, those of the constraints it stands in."""
 
+    member: torch.Tensor | None
+
     def __init__(self, config: AutoregressiveConfig, graph: ConstraintGraph | None) -> None:
         super().__init__()
         self.own = embedding(config.n_cells, config.width)
@@ -203,7 +205,7 @@ class Place(nn.Module):
     def forward(self, cells: torch.Tensor) -> torch.Tensor:
         """``[..., width]`` of int64 cells ``[...]``."""
         table = self.own.weight
-        if self.constraint is not None:
+        if self.constraint is not None and self.member is not None:
             table = table + self.member @ self.constraint.weight
         return F.embedding(cells, table)
 

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -209,13 +209,20 @@ def train(
         progress: called with the steps done and the last line of metrics.
 
     Raises:
-        UserInputError: ``out`` holds another training, cannot be written, or the loss is not finite.
+        UserInputError: ``out`` holds another training, cannot be written, ``init`` has another shape, or the
+            loss is not finite.
     """
     state = Training(model_config, config, data, device)
     if init is not None:
-        state.model.load_state_dict(init.state_dict())
+        try:
+            state.model.load_state_dict(init.state_dict())
+        except RuntimeError as error:
+            raise UserInputError(
+                f"the weights to begin with have another shape than {name!r}: expected {model_config}"
+            ) from error
         state.average.load_state_dict(init.state_dict())
-    header = model_header(model_config, data.family, name, {"train": asdict(config), **(info or {})})
+    facts = {"train": asdict(config), "objective": facts_of(objective), **(info or {})}
+    header = model_header(model_config, data.family, name, facts)
     seconds = resume(state, out, header)
     log = MetricsLog(out / METRICS, state.done)
     started, saved = time.monotonic() - seconds, time.monotonic()
@@ -244,6 +251,11 @@ def train(
     return out / WEIGHTS
 
 
+def facts_of(objective: Objective) -> dict[str, Any]:
+    """The fields of an objective that is a dataclass, as ours are; nothing of a plain function."""
+    return asdict(objective) if is_dataclass(objective) and not isinstance(objective, type) else {}
+
+
 def resume(state: Training, out: Path, header: dict[str, Any]) -> float:
     """Takes up the state in ``out`` if there is one; returns the seconds already spent on it."""
     if not (out / STATE).exists():
@@ -253,6 +265,7 @@ def resume(state: Training, out: Path, header: dict[str, Any]) -> float:
         {key: said.get(key) for key in ("name", "data", "backbone", "puzzles")}
         | said["config"]
         | said.get("train", {})
+        | said.get("objective", {})
         for said in (found, header)
     )
     for key, value in expected.items():

@@ -114,7 +114,7 @@ def schedule(preset: str, model: str) -> tuple[TrainConfig, int]:
 
 
 CPU_BUDGETS: dict[str, dict[str, Any]] = {
-    "relational": {"steps": 8000, "batch_size": 32, "learning_rate": 2e-3, "balance": 0.5},
+    "relational": {"steps": 5000, "batch_size": 32, "learning_rate": 2e-3},
     "shallow": {"steps": 2800, "batch_size": 64, "learning_rate": 2e-3},
     "transformer": {"steps": 3500, "batch_size": 64, "learning_rate": 2e-3},
     "ar-fixed": {"steps": 3000, "batch_size": 64, "learning_rate": 2e-3},

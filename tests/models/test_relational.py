@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from planorder.models import parameter_count
-from planorder.models.relational import Relational, RelationalConfig, incidence
+from planorder.models import build_model, parameter_count
+from planorder.models.relational import Block, Relational, RelationalConfig, incidence
 from puzzles import get_family
 from puzzles.base import ConstraintGraph, EdgeSet, UserInputError
 
@@ -204,3 +204,26 @@ def test_by_value_needs_interchangeable_values() -> None:
 def test_shapes_that_cannot_be(field: str) -> None:
     with pytest.raises(UserInputError, match=f"{field}=0: expected at least 1"):
         RelationalConfig(**{field: 0})
+
+
+def test_jitter_changes_the_turns_of_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    family = get_family("sudoku-2x2")
+    model = build_model(RelationalConfig(channels=4, hidden=4, turns=5, jitter=2), family)
+    taken: list[int] = []
+    turn = Block.forward
+    monkeypatch.setattr(Block, "forward", lambda *args: (taken.append(1), turn(*args))[1])
+
+    def turns() -> int:
+        taken.clear()
+        model(torch.zeros(1, 16, dtype=torch.int64))
+        return len(taken)
+
+    assert {turns() for _ in range(60)} == {3, 4, 5, 6, 7}
+    model.eval()
+    assert {turns() for _ in range(5)} == {5}
+
+
+@pytest.mark.parametrize(("jitter", "tied"), [(-1, True), (5, True), (1, False)])
+def test_jitter_out_of_range_is_told(jitter: int, tied: bool) -> None:
+    with pytest.raises(UserInputError, match=f"jitter={jitter}"):
+        RelationalConfig(turns=5, jitter=jitter, tied=tied)

@@ -31,7 +31,7 @@ def test_a_batch_depends_on_seed_and_step_alone(puzzles: PuzzleBatch) -> None:
 @pytest.mark.parametrize("augment", [True, False])
 def test_an_epoch_sees_each_puzzle_at_most_once(puzzles: PuzzleBatch, augment: bool) -> None:
     """Three batches of 8 out of 26: two puzzles wait, others in every epoch, and the order is new."""
-    data = TrainingData(FAMILY, puzzles, 8, 0, augment)
+    data = TrainingData(FAMILY, puzzles, 8, 0, augment=augment)
     epochs = [np.concatenate([data.batch(3 * epoch + k).index for k in range(3)]) for epoch in range(20)]
     assert all(len(set(seen)) == 24 for seen in epochs)
     assert len({tuple(seen) for seen in epochs}) == 20
@@ -45,7 +45,7 @@ def test_without_augmentation_puzzles_stay_as_they_are(puzzles: PuzzleBatch) -> 
 
 
 def test_augmented_puzzles_are_still_puzzles(puzzles: PuzzleBatch) -> None:
-    data, plain = (TrainingData(FAMILY, puzzles, 26, 0, augment) for augment in (True, False))
+    data, plain = (TrainingData(FAMILY, puzzles, 26, 0, augment=augment) for augment in (True, False))
     for step in range(5):
         rows, before = data.batch(step), plain.batch(step)
         assert FAMILY.is_valid(rows.solution, rows.clues).all()
@@ -85,3 +85,18 @@ def test_random_numbers_of_a_step_are_its_own(puzzles: PuzzleBatch) -> None:
 def test_data_that_cannot_be(puzzles: PuzzleBatch, changes: dict[str, int], message: str) -> None:
     with pytest.raises(UserInputError, match=message):
         replace(TrainingData(FAMILY, puzzles, 26, 0), **changes)
+
+
+def test_balance_shows_rare_techniques_more_often(puzzles: PuzzleBatch) -> None:
+    """Shares f of 24/26 and 2/26 become proportional to f ** (1 - balance)."""
+    hardest = np.where(np.arange(26) < 24, 2, 5).astype(np.int8)
+    rated = replace(puzzles, hardest=hardest)
+    for balance in (0.25, 0.5, 1.0):
+        data = TrainingData(get_family("sudoku-2x2"), rated, 13, 0, balance)
+        drawn = np.concatenate([hardest[data.epoch(epoch)] for epoch in range(400)])
+        common, rare = (24 / 26) ** (1 - balance), (2 / 26) ** (1 - balance)
+        assert (drawn == 5).mean() == pytest.approx(rare / (rare + common), abs=0.02)
+    whole = TrainingData(get_family("sudoku-2x2"), rated, 13, 0).epoch(3)
+    assert sorted(whole) == list(range(26))
+    with pytest.raises(UserInputError, match="balance=2"):
+        TrainingData(get_family("sudoku-2x2"), rated, 13, 0, 2)

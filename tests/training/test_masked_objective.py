@@ -9,7 +9,8 @@ import torch
 from scipy import stats
 from torch import nn
 
-from planorder.training.objectives.masked import MaskedObjective, mask_rates
+from planorder.training.objectives.masked import MaskedObjective, left_by_margin, mask_rates
+from puzzles.base import UserInputError
 
 
 class Spy(nn.Module):
@@ -89,6 +90,46 @@ def test_masks_come_from_the_generator_alone() -> None:
         shown.append(spy.shown)
     assert torch.equal(shown[0], shown[1])
     assert not torch.equal(shown[0], shown[2])
+
+
+@pytest.mark.parametrize("stages", [1, 2, 3])
+def test_the_surest_blanks_are_shown_first(stages: int) -> None:
+    """With logits that nothing changes, the stages together show the blanks of largest p1 - p2, clues apart."""
+    logits = torch.zeros(2, 6, 3)
+    logits[:, :, 1] = torch.tensor([5.0, 1.0, 4.0, 2.0, 3.0, 0.5])
+    clues = torch.tensor([[2, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]])
+    solution = torch.full((2, 6), 2)
+    spy = Spy(logits)
+    masked = left_by_margin(spy, clues, solution, torch.tensor([0.4, 0.5]), stages)
+    assert masked.tolist() == [
+        [False, True, False, False, False, True],
+        [False, True, False, True, False, True],
+    ]
+    assert (spy.shown == 0).sum() >= masked.sum()
+    assert left_by_margin(spy, clues, solution, torch.zeros(2), stages).sum() == 0
+    assert torch.equal(left_by_margin(spy, clues, solution, torch.ones(2), stages), clues == 0)
+
+
+def test_revealed_says_for_how_many_puzzles_the_network_chooses() -> None:
+    clues, solution = torch.zeros(4000, 4, dtype=torch.int64), torch.full((4000, 4), 2)
+    logits = torch.zeros(4000, 4, 3)
+    logits[:, :, 1] = torch.tensor([4.0, 3.0, 2.0, 1.0])
+    shown_first = {}
+    for revealed in (0.0, 0.5, 1.0):
+        spy = Spy(logits)
+        spy.forward = lambda tokens, spy=spy: (setattr(spy, "shown", tokens), spy.logits[: len(tokens)])[1]
+        MaskedObjective(revealed)(spy, clues, solution, clues, seeded(0))
+        rows = (spy.shown > 0).sum(1) == 1
+        shown_first[revealed] = (spy.shown[rows, 0] > 0).float().mean().item()
+    assert shown_first[1.0] == 1
+    assert 0.1 < shown_first[0.0] < 0.4
+    assert shown_first[0.0] < shown_first[0.5] < 1
+
+
+@pytest.mark.parametrize(("field", "value"), [("revealed", -0.1), ("revealed", 1.1), ("stages", 0)])
+def test_a_share_is_a_share(field: str, value: float) -> None:
+    with pytest.raises(UserInputError, match=f"{field}={value}"):
+        MaskedObjective(**{field: value})
 
 
 def test_rates_are_one_offset_and_a_stratum_each() -> None:

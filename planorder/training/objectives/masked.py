@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from planorder.tokens import MASK
+from puzzles.base import UserInputError
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,25 @@ class MaskedObjective:
     departure: here every masked *cell* of the batch has the same weight, which has far less variance and
     the same minimiser. Rates are antithetic: one uniform offset, then evenly spaced over the batch
     (Kingma et al., arXiv 2107.00630, App. I.1).
+
+    With ``revealed`` above 0 that share of the puzzles shows, instead of random cells, those that the network
+    itself is surest of, with their *true* values, in ``stages`` passes from the clues alone: the states that
+    a decode by confidence comes through (progressive unmasking, PUMA, arXiv 2602.10314). Departure: the chain
+    is run anew for each batch and stops at the batch's rate, so the rates stay uniform.
+
+    Attributes:
+        revealed: share of the puzzles of a batch whose masks follow the network's margin.
+        stages: forward passes of such a chain.
     """
 
-    name: str = "masked"
+    revealed: float = 0.0
+    stages: int = 3
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.revealed <= 1:
+            raise UserInputError(f"revealed={self.revealed}: expected a share from 0 to 1")
+        if self.stages < 1:
+            raise UserInputError(f"stages={self.stages}: expected at least 1")
 
     def __call__(
         self,
@@ -37,6 +54,10 @@ class MaskedObjective:
         rate = mask_rates(len(clues), generator)
         chosen = torch.rand(clues.shape, generator=generator) < rate[:, None]
         masked = chosen.to(clues.device) & (clues == MASK)
+        if self.revealed:
+            rows = torch.rand(len(clues), generator=generator) < self.revealed
+            rows, rate = rows.to(clues.device), rate.to(clues.device)
+            masked[rows] = left_by_margin(model, clues[rows], solution[rows], rate[rows], self.stages)
         logits = model(torch.where(masked, MASK, solution))
         target = torch.where(masked, solution - 1, -100).flatten()
         losses = F.cross_entropy(logits.flatten(0, 1), target, ignore_index=-100, reduction="sum")
@@ -49,3 +70,22 @@ def mask_rates(batch: int, generator: torch.Generator) -> torch.Tensor:
     """float32 ``[batch]`` in [0, 1): one uniform offset, then a stratum each, so their mean varies little."""
     offset = torch.rand((), generator=generator)
     return (offset + torch.arange(batch) / batch) % 1
+
+
+@torch.no_grad()
+def left_by_margin(
+    model: nn.Module, clues: torch.Tensor, solution: torch.Tensor, rate: torch.Tensor, stages: int
+) -> torch.Tensor:
+    """bool ``[batch, cells]``: the blanks still masked after the surest were shown, a share ``rate`` of them.
+
+    Each stage shows the same share of blanks, those of largest p1 - p2 given what is shown so far.
+    """
+    masked = clues == MASK
+    blanks = masked.sum(1)
+    for stage in range(1, stages + 1):
+        top = model(torch.where(masked, MASK, solution)).softmax(-1).topk(2, dim=-1).values
+        margin = (top[..., 0] - top[..., 1]).masked_fill(~masked, -1.0)
+        shown = (blanks * (1 - rate) * stage / stages).round().long() - (blanks - masked.sum(1))
+        place = margin.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+        masked = masked & (place >= shown[:, None])
+    return masked
