@@ -127,7 +127,7 @@ def spoil_timing(notebook: NotebookNode) -> None:
 
 
 def spoil_path(notebook: NotebookNode) -> None:
-    code_cells(notebook)[0].outputs += [nbformat.v4.new_output("stream", text="saved to /home/me/runs")]
+    code_cells(notebook)[0].outputs += [nbformat.v4.new_output("stream", text="saved to /usr/me/runs")]
 
 
 def spoil_length(notebook: NotebookNode) -> None:

@@ -265,7 +265,7 @@ def resume(state: Training, out: Path, header: dict[str, Any]) -> float:
         {key: said.get(key) for key in ("name", "data", "backbone", "puzzles")}
         | said["config"]
         | said.get("train", {})
-        | said.get("objective", {})
+        | (said.get("objective", {}) if found.get("objective") else {})
         for said in (found, header)
     )
     for key, value in expected.items():

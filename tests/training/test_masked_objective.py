@@ -94,7 +94,7 @@ def test_masks_come_from_the_generator_alone() -> None:
 
 @pytest.mark.parametrize("stages", [1, 2, 3])
 def test_the_surest_blanks_are_shown_first(stages: int) -> None:
-    """With logits that nothing changes, the stages together show the blanks of largest p1 - p2, clues apart."""
+    """With fixed logits all the stages together show the blanks of largest p1 - p2."""
     logits = torch.zeros(2, 6, 3)
     logits[:, :, 1] = torch.tensor([5.0, 1.0, 4.0, 2.0, 3.0, 0.5])
     clues = torch.tensor([[2, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]])
