@@ -60,7 +60,7 @@ def trainings() -> pd.DataFrame:
                 "model": loaded.name,
                 "parameters": f"{parameter_count(loaded.model):,}",
                 "examples": f"{int(examples):,}",
-                "minutes, one core": round(sum(run["metrics"]["minutes"] for run in runs)),
+                "minutes": round(sum(run["metrics"]["minutes"] for run in runs)),
                 "TFLOP": round(counter.get_total_flops() / len(batch) * examples / 1e12),
                 "command": f"`{loaded.info['command']}`",
             }
