@@ -23,12 +23,11 @@ class UserInputError(ValueError):
 
 @dataclass(frozen=True)
 class EdgeSet:
-    """All hyperedges of one kind: each says that its cells stand in one constraint.
+    """All hyperedges of one kind that every puzzle of a family has: their cells stand in one constraint.
 
     Attributes:
         kind: name of the constraint, e.g. "row".
         cells: int16 ``[edges, arity]``, cell indices; -1 pads edges with fewer members.
-            ``[batch, edges, arity]`` where every puzzle has edges of its own.
         roles: what each place of an edge means; empty when the members are interchangeable.
     """
 
@@ -38,20 +37,38 @@ class EdgeSet:
 
 
 @dataclass(frozen=True)
+class EdgeKind:
+    """A kind of constraint of which every puzzle has edges of its own: see `PuzzleBatch.edges`.
+
+    Attributes:
+        name: of the constraint, e.g. "left_of".
+        roles: what each place of an edge means, one entry a member.
+    """
+
+    name: str
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ConstraintGraph:
     """The constraints of a family as data, so that no network needs to know a puzzle's name.
 
     Attributes:
         n_cells: number of cells.
         n_values: number of values a cell can take.
-        edges: the hyperedges, one entry a kind.
+        edges: the hyperedges that all puzzles share, one entry a kind.
         values_interchangeable: whether renaming the values maps puzzles to puzzles (Sudoku's digits).
+        puzzle_kinds: the kinds of edges that each puzzle has of its own (Zebra's clues).
+        edges_name_cells: whether the members of puzzle edges are cells; False where they are as many other
+            things, which a network can only read (Zebra's grid layout: clues name values, cells hold them).
     """
 
     n_cells: int
     n_values: int
     edges: tuple[EdgeSet, ...]
     values_interchangeable: bool
+    puzzle_kinds: tuple[EdgeKind, ...] = ()
+    edges_name_cells: bool = True
 
 
 @dataclass(frozen=True)
@@ -66,6 +83,9 @@ class PuzzleBatch:
         technique: int8 ``[batch, cells]``; the family's technique id that filled the cell, 0 on clues.
         hardest: int8 ``[batch]``; the hardest technique that the solve needed.
         index: int64 ``[batch]``; place in the stream or the file that the puzzle came from.
+        edges: int16 ``[batch, edges, 1 + members]``, the constraints of each puzzle alone: a kind (its place
+            in the graph's ``puzzle_kinds``), then its members in the order of their roles; -1 where a kind
+            has fewer members, and throughout in rows that pad. None where the family has no such edges.
     """
 
     family: str
@@ -75,13 +95,19 @@ class PuzzleBatch:
     technique: np.ndarray
     hardest: np.ndarray
     index: np.ndarray
+    edges: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.clues)
 
     def __getitem__(self, rows: slice | np.ndarray) -> PuzzleBatch:
         """The chosen rows, as a batch."""
-        return replace(self, **{name: getattr(self, name)[rows] for name in ROW_FIELDS})
+        return replace(self, **{name: array[rows] for name, array in self.arrays().items()})
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The fields with a row a puzzle, by name; ``edges`` only where the family has them."""
+        names = ROW_FIELDS if self.edges is None else (*ROW_FIELDS, "edges")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def blank(self) -> np.ndarray:
@@ -90,6 +116,7 @@ class PuzzleBatch:
 
 
 ROW_FIELDS = ("clues", "solution", "rank", "technique", "hardest", "index")
+"""The fields with a row a puzzle that every batch has."""
 
 
 def concatenate(batches: Sequence[PuzzleBatch]) -> PuzzleBatch:
@@ -97,10 +124,18 @@ def concatenate(batches: Sequence[PuzzleBatch]) -> PuzzleBatch:
     families = {batch.family for batch in batches}
     if len(families) != 1:
         raise UserInputError(f"cannot join batches of {sorted(families)}: expected puzzles of one family")
-    joined: dict[str, Any] = {
-        name: np.concatenate([getattr(batch, name) for batch in batches]) for name in ROW_FIELDS
-    }
+    most = max(0 if batch.edges is None else batch.edges.shape[1] for batch in batches)
+    arrays = [with_width(batch, most).arrays() for batch in batches]
+    joined: dict[str, Any] = {name: np.concatenate([found[name] for found in arrays]) for name in arrays[0]}
     return replace(batches[0], **joined)
+
+
+def with_width(batch: PuzzleBatch, width: int) -> PuzzleBatch:
+    """The batch with its edges padded to ``width`` a puzzle; as it is where it has none."""
+    if batch.edges is None or batch.edges.shape[1] >= width:
+        return batch
+    missing = width - batch.edges.shape[1]
+    return replace(batch, edges=np.pad(batch.edges, ((0, 0), (0, missing), (0, 0)), constant_values=-1))
 
 
 class AbstractFamily(ABC):
@@ -145,15 +180,26 @@ class AbstractFamily(ABC):
         """
 
     @abstractmethod
-    def is_valid(self, cells: np.ndarray, clues: np.ndarray) -> np.ndarray:
-        """bool ``[batch]``: every cell filled, every rule kept, every clue unchanged."""
+    def is_valid(self, cells: np.ndarray, clues: np.ndarray, edges: np.ndarray | None = None) -> np.ndarray:
+        """bool ``[batch]``: every cell filled, every rule kept, every clue unchanged.
+
+        Here and below ``edges`` are `PuzzleBatch.edges`, for families whose puzzles have some.
+        """
 
     @abstractmethod
-    def count_solutions(self, clues: np.ndarray, limit: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    def count_solutions(
+        self, clues: np.ndarray, limit: int = 2, edges: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """int64 ``[batch]``, solutions counted up to ``limit``, and int8 ``[batch, cells]``, the first."""
 
     @abstractmethod
-    def rate(self, clues: np.ndarray, solution: np.ndarray, index: np.ndarray | None = None) -> PuzzleBatch:
+    def rate(
+        self,
+        clues: np.ndarray,
+        solution: np.ndarray,
+        index: np.ndarray | None = None,
+        edges: np.ndarray | None = None,
+    ) -> PuzzleBatch:
         """Runs the logical solver over puzzles with known solutions: order, techniques, hardest."""
 
     @abstractmethod
@@ -165,13 +211,22 @@ class AbstractFamily(ABC):
         """Each puzzle under a random symmetry of its family; ranks and techniques move with their cells."""
 
     @abstractmethod
-    def canonical(self, clues: np.ndarray) -> np.ndarray:
-        """int8 ``[batch, cells]``: one representative for all puzzles that symmetry makes equal."""
+    def canonical(self, clues: np.ndarray, edges: np.ndarray | None = None) -> np.ndarray:
+        """int8 or int16 ``[batch, cells + edge entries]``: one puzzle for all that symmetry makes equal.
+
+        The clues come first, then the edges, flattened and sorted. Puzzles must have one solution.
+        """
 
     @abstractmethod
     def read(self, path: Path) -> PuzzleBatch:
         """Puzzles of a user's file, checked and rated; `UserInputError` names file, line, value and fix."""
 
     @abstractmethod
-    def render(self, cells: np.ndarray, clues: np.ndarray | None = None) -> str:
-        """One puzzle (``[cells]``) as text for people."""
+    def render(
+        self, cells: np.ndarray, clues: np.ndarray | None = None, edges: np.ndarray | None = None
+    ) -> str:
+        """One puzzle (``[cells]``) as text for people, its ``edges [edges, 1 + members]`` in words."""
+
+    def sizes(self, clues: np.ndarray) -> np.ndarray | None:
+        """str ``[batch]``: the size of each puzzle, e.g. "4x5", in families of several sizes; else None."""
+        return None

@@ -106,19 +106,27 @@ class Sudoku(AbstractFamily):
             np.arange(n),
         )
 
-    def is_valid(self, cells: np.ndarray, clues: np.ndarray) -> np.ndarray:
+    def is_valid(self, cells: np.ndarray, clues: np.ndarray, edges: np.ndarray | None = None) -> np.ndarray:
         """See `AbstractFamily.is_valid`."""
         out = np.empty(len(cells), np.bool_)
         valid_grids(cells, clues, geometry(self.box_rows, self.box_cols).units, out)
         return out
 
-    def count_solutions(self, clues: np.ndarray, limit: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    def count_solutions(
+        self, clues: np.ndarray, limit: int = 2, edges: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """See `AbstractFamily.count_solutions`."""
         count, first = np.empty(len(clues), np.int64), np.empty(clues.shape, np.int8)
         count_solutions_many(clues, band_masks(self.box_rows, self.box_cols), limit, count, first)
         return count, first
 
-    def rate(self, clues: np.ndarray, solution: np.ndarray, index: np.ndarray | None = None) -> PuzzleBatch:
+    def rate(
+        self,
+        clues: np.ndarray,
+        solution: np.ndarray,
+        index: np.ndarray | None = None,
+        edges: np.ndarray | None = None,
+    ) -> PuzzleBatch:
         """The logical solver's account of puzzles with known solutions."""
         solve = solve_logically(clues, solution, self.box_rows, self.box_cols)
         index = np.arange(len(clues)) if index is None else index
@@ -136,7 +144,7 @@ class Sudoku(AbstractFamily):
         augment_many(*fields, self.box_rows, self.box_cols, seeds, out)
         return replace(batch, clues=out[0], solution=out[1], rank=out[2], technique=out[3])
 
-    def canonical(self, clues: np.ndarray) -> np.ndarray:
+    def canonical(self, clues: np.ndarray, edges: np.ndarray | None = None) -> np.ndarray:
         """The least image of each puzzle under all symmetries."""
         return canonical_many(clues, self.box_rows, self.box_cols)
 
@@ -144,7 +152,9 @@ class Sudoku(AbstractFamily):
         """Puzzles of a text, CSV or Shah-format file."""
         return read_puzzles(path, self)
 
-    def render(self, cells: np.ndarray, clues: np.ndarray | None = None) -> str:
+    def render(
+        self, cells: np.ndarray, clues: np.ndarray | None = None, edges: np.ndarray | None = None
+    ) -> str:
         """A grid with lines between boxes; dots are blanks, an apostrophe marks a cell that is no clue."""
         lines = []
         for row in range(self.n_values):

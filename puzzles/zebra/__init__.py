@@ -1,0 +1,1 @@
+"""Zebra (Einstein) puzzles: the clue language, kernels on bit domains, solvers, generator, symmetries, files."""
