@@ -102,7 +102,8 @@ class PuzzleBatch:
 
     def __getitem__(self, rows: slice | np.ndarray) -> PuzzleBatch:
         """The chosen rows, as a batch."""
-        return replace(self, **{name: array[rows] for name, array in self.arrays().items()})
+        kept: dict[str, Any] = {name: array[rows] for name, array in self.arrays().items()}
+        return replace(self, **kept)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The fields with a row a puzzle, by name; ``edges`` only where the family has them."""
@@ -157,6 +158,8 @@ class AbstractFamily(ABC):
     """Rows and columns of a box, where the grid has boxes."""
     technique_names: tuple[str, ...]
     tiers: tuple[str, ...] = (LOGIC, HARD)
+    unique: bool = True
+    """Whether a puzzle has one solution; if not, ``solution`` is one of many and `right` judges by the rules."""
 
     @abstractmethod
     def graph(self) -> ConstraintGraph:
@@ -226,6 +229,15 @@ class AbstractFamily(ABC):
         self, cells: np.ndarray, clues: np.ndarray | None = None, edges: np.ndarray | None = None
     ) -> str:
         """One puzzle (``[cells]``) as text for people, its ``edges [edges, 1 + members]`` in words."""
+
+    def right(self, cells: np.ndarray, solution: np.ndarray) -> np.ndarray:
+        """bool ``[batch, cells]``: which cells are right; those that equal the solution's, unless overridden."""
+        found: np.ndarray = cells == solution
+        return found
+
+    def judged(self) -> np.ndarray:
+        """bool ``[cells]``: the cells that cell accuracy counts (where blank); all, unless overridden."""
+        return np.ones(self.n_cells, bool)
 
     def sizes(self, clues: np.ndarray) -> np.ndarray | None:
         """str ``[batch]``: the size of each puzzle, e.g. "4x5", in families of several sizes; else None."""

@@ -17,7 +17,7 @@ import numpy as np
 from puzzles.base import ROW_FIELDS, PuzzleBatch, UserInputError
 
 FORMAT = "planorder-puzzles-1"
-"""Id of the layout: a zip of `meta.json` and one `.npy` a field of `PuzzleBatch`."""
+"""Id of the layout: a zip of `meta.json` and one `.npy` a field of `PuzzleBatch` (no `edges` where none)."""
 TEMP_SUFFIX = ".tmp"
 """Ends the names of files that are not yet whole."""
 
@@ -26,6 +26,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the least date a zip can hold: no file tells w
 _DTYPES: dict[str, type[np.signedinteger]] = dict.fromkeys(ROW_FIELDS, np.int8) | {
     "rank": np.int16,
     "index": np.int64,
+    "edges": np.int16,
 }
 
 
@@ -44,7 +45,7 @@ def save(path: Path | str, batch: PuzzleBatch) -> str:
     meta = {"format": FORMAT, "family": batch.family, "puzzles": len(batch), "sha256": digest}
     with atomic_file(Path(path)) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo(_META, _EPOCH), json.dumps(meta))
-        for name in ROW_FIELDS:
+        for name in batch.arrays():
             info = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
             info.compress_type = zipfile.ZIP_DEFLATED
             buffer = io.BytesIO()
@@ -63,7 +64,8 @@ def load(path: Path | str) -> PuzzleBatch:
     try:
         with zipfile.ZipFile(path) as archive:
             family, digest = _read_meta(archive, path)
-            fields = {name: _read_array(archive, name) for name in ROW_FIELDS}
+            names = [*ROW_FIELDS, "edges"] if "edges.npy" in archive.namelist() else ROW_FIELDS
+            fields = {name: _read_array(archive, name) for name in names}
     except UserInputError:
         raise
     except FileNotFoundError:
@@ -91,7 +93,7 @@ def load(path: Path | str) -> PuzzleBatch:
 def content_hash(batch: PuzzleBatch) -> str:
     """SHA-256 in hex over the data id and all fields with their shapes, as little-endian bytes."""
     digest = hashlib.sha256(f"{FORMAT}\n{batch.family}\n".encode())
-    for name in ROW_FIELDS:
+    for name in batch.arrays():
         array = _plain(batch, name)
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(array.data if array.size else b"")

@@ -63,8 +63,9 @@ def _need(family: AbstractFamily, good: bool | np.ndarray | np.bool_, promise: s
 
 
 def _same(family: AbstractFamily, a: PuzzleBatch, b: PuzzleBatch, promise: str) -> None:
-    for name in ROW_FIELDS:
-        x, y = getattr(a, name), getattr(b, name)
+    _need(family, a.arrays().keys() == b.arrays().keys(), f"{promise}: both have edges, or neither")
+    for name, x in a.arrays().items():
+        y = getattr(b, name)
         _need(family, x.shape == y.shape, f"{promise}: {name} has shapes {x.shape} and {y.shape}")
         _need(family, x == y, f"{promise}: {name} differs")
 
@@ -96,6 +97,9 @@ def _check_graph(family: AbstractFamily) -> None:
         )
         fits = not edges.roles or len(edges.roles) == cells.shape[-1]
         _need(family, fits, f"edges {edges.kind} have a role for every place")
+    names = [kind.name for kind in graph.puzzle_kinds]
+    _need(family, len(names) == len(set(names)), "kinds of puzzle edges differ")
+    _need(family, all(kind.roles for kind in graph.puzzle_kinds), "kinds of puzzle edges have roles")
 
 
 def _check_fields(family: AbstractFamily, batch: PuzzleBatch, n: int) -> None:
@@ -106,6 +110,27 @@ def _check_fields(family: AbstractFamily, batch: PuzzleBatch, n: int) -> None:
         _need(family, array.shape == shape, f"{name} has shape {shape}, not {array.shape}")
         dtype = np.dtype(_DTYPES.get(name, np.int8))
         _need(family, array.dtype == dtype, f"{name} is {dtype}, not {array.dtype}")
+    _check_edges(family, batch.edges, n)
+
+
+def _check_edges(family: AbstractFamily, edges: np.ndarray | None, n: int) -> None:
+    """Puzzle edges are there exactly where the graph has kinds for them, and keep to the kinds' roles."""
+    kinds = family.graph().puzzle_kinds
+    _need(family, (edges is None) == (not kinds), "puzzles have edges where the graph has kinds of them")
+    if edges is None:
+        return
+    most = max(len(kind.roles) for kind in kinds)
+    fits = edges.ndim == 3 and len(edges) == n and edges.shape[2] == 1 + most and edges.dtype == np.int16
+    _need(family, fits, f"edges are int16 [{n}, edges, {1 + most}], not {edges.dtype} {edges.shape}")
+    known = (edges[..., 0] >= -1) & (edges[..., 0] < len(kinds))
+    _need(family, known.all(axis=1), f"edges have kinds from 0 to {len(kinds) - 1}, or -1")
+    roles = np.array([len(kind.roles) for kind in kinds] + [0])[edges[..., 0]]
+    named = np.arange(most) < roles[..., None]
+    inside = np.where(named, (edges[..., 1:] >= 0) & (edges[..., 1:] < family.n_cells), edges[..., 1:] == -1)
+    _need(family, inside.all(axis=(1, 2)), "edges name a cell for every role, and -1 beyond")
+    alike = edges[..., 1:, None] == edges[..., None, 1:]
+    twice = (alike & named[..., None] & named[..., None, :]).sum(axis=(2, 3)) > roles
+    _need(family, ~twice.any(axis=1), "edges name no cell twice")
 
 
 def _check_stream(family: AbstractFamily, batch: PuzzleBatch, split: str, tier: str) -> None:
@@ -122,28 +147,26 @@ def _check_stream(family: AbstractFamily, batch: PuzzleBatch, split: str, tier: 
 
 
 def _check_solutions(family: AbstractFamily, batch: PuzzleBatch, rng: np.random.Generator) -> None:
-    clues, solution, blank = batch.clues, batch.solution, batch.blank
+    clues, solution, blank, edges = batch.clues, batch.solution, batch.blank, batch.edges
     _need(family, (clues == 0) | (clues == solution), "clues agree with the solution")
     _need(family, blank.any(axis=1), "every puzzle has a blank")
-    count, first = family.count_solutions(clues)
+    count, first = family.count_solutions(clues, edges=edges)
     _need(family, count == 1, "every puzzle has one solution")
     _need(family, first == solution, "the solver finds the solution")
     blanked, _ = family.count_solutions(np.zeros_like(clues[:1]), limit=3)
     _need(family, blanked == 3, "a puzzle without clues has as many solutions as the limit")
-    _need(family, family.is_valid(solution, clues), "is_valid accepts solutions")
-    _need(family, ~family.is_valid(clues, clues), "is_valid refuses blanks")
+    _need(family, family.is_valid(solution, clues, edges), "is_valid accepts solutions")
+    _need(family, ~family.is_valid(clues, clues, edges), "is_valid refuses blanks")
     rows = np.arange(len(batch))
     for kind, cells in (("wrong value", blank), ("changed clue", ~blank)):
         wrong = solution.copy()
         cell = np.where(cells, rng.random(cells.shape), -1).argmax(axis=1)
         wrong[rows, cell] = wrong[rows, cell] % family.n_values + 1
-        _need(family, ~family.is_valid(wrong, clues), f"is_valid refuses a {kind}")
+        _need(family, ~family.is_valid(wrong, clues, edges), f"is_valid refuses a {kind}")
     other = family.augment(batch, rng)
-    changed = (other.solution != solution).any(axis=1) & (clues > 0).any(axis=1)
-    kept = ((clues == 0) | (clues == other.solution)).all(axis=1)
-    _need(
-        family, ~changed | kept | ~family.is_valid(other.solution, clues), "is_valid holds grids to the clues"
-    )
+    changed = (other.solution != solution).any(axis=1)
+    accepts = family.is_valid(other.solution, clues, edges)
+    _need(family, ~changed | ~accepts, "is_valid holds grids to the clues")
 
 
 def _check_order(family: AbstractFamily, batch: PuzzleBatch, tier: str) -> None:
@@ -157,7 +180,7 @@ def _check_order(family: AbstractFamily, batch: PuzzleBatch, tier: str) -> None:
     known = (technique >= 0) & (technique < len(family.technique_names))
     _need(family, known, "technique ids have names")
     _need(family, batch.hardest >= technique.max(axis=1), "no cell needs more than the hardest technique")
-    again = family.rate(batch.clues, batch.solution, batch.index)
+    again = family.rate(batch.clues, batch.solution, batch.index, batch.edges)
     _same(family, batch, again, "rate gives the account of generate")
 
 
@@ -167,11 +190,9 @@ def _by_rank(batch: PuzzleBatch, row: int) -> np.ndarray:
     return cells[np.argsort(batch.rank[row, cells])]
 
 
-def _together(family: AbstractFamily) -> np.ndarray | None:
-    """bool ``[cells, cells]``: which cells share an edge; None where puzzles have edges of their own."""
+def _together(family: AbstractFamily) -> np.ndarray:
+    """bool ``[cells, cells]``: which cells share an edge of the family."""
     edges = family.graph().edges
-    if any(kind.cells.ndim != 2 for kind in edges):
-        return None
     together = np.zeros((family.n_cells, family.n_cells), bool)
     for kind in edges:
         for edge in kind.cells:
@@ -180,19 +201,20 @@ def _together(family: AbstractFamily) -> np.ndarray | None:
 
 
 def _check_augment(family: AbstractFamily, batch: PuzzleBatch, seed: int) -> None:
-    before = {name: getattr(batch, name).copy() for name in ROW_FIELDS}
+    before = {name: array.copy() for name, array in batch.arrays().items()}
     other = family.augment(batch, np.random.default_rng(seed))
     _need(
         family,
-        all((getattr(batch, name) == before[name]).all() for name in ROW_FIELDS),
+        all((array == before[name]).all() for name, array in batch.arrays().items()),
         "augment leaves its input",
     )
     _check_fields(family, other, len(batch))
     _same(family, other, family.augment(batch, np.random.default_rng(seed)), "augment follows its generator")
-    _need(family, bool((other.clues != batch.clues).any()), "augment changes puzzles")
+    moved = any((array != before[name]).any() for name, array in other.arrays().items())
+    _need(family, moved, "augment changes puzzles")
     _need(family, other.hardest == batch.hardest, "augment keeps the hardest technique")
     _need(family, other.index == batch.index, "augment keeps the index")
-    count, first = family.count_solutions(other.clues)
+    count, first = family.count_solutions(other.clues, edges=other.edges)
     _need(family, count == 1, "augmented puzzles have one solution")
     _need(family, first == other.solution, "solutions move with their puzzle")
     _need(family, (other.rank == -1) == ~other.blank, "ranks move with their cells")
@@ -200,7 +222,7 @@ def _check_augment(family: AbstractFamily, batch: PuzzleBatch, seed: int) -> Non
     for row in range(len(batch)):
         old, new = _by_rank(batch, row), _by_rank(other, row)
         moved = len(old) == len(new)
-        if moved and together is not None:
+        if moved:
             moved = bool((together[np.ix_(old, old)] == together[np.ix_(new, new)]).all())
         if moved and renamed:
             a, b = batch.solution[row, old], other.solution[row, new]
@@ -211,17 +233,35 @@ def _check_augment(family: AbstractFamily, batch: PuzzleBatch, seed: int) -> Non
 
 
 def _check_canonical(family: AbstractFamily, batch: PuzzleBatch, seed: int) -> None:
-    form = family.canonical(batch.clues)
-    _need(family, form.shape == batch.clues.shape and form.dtype == np.int8, "canonical forms are int8 clues")
+    form = family.canonical(batch.clues, batch.edges)
+    width = family.n_cells + (0 if batch.edges is None else batch.edges[0].size)
+    fits = form.shape == (len(batch), width) and form.dtype in (np.int8, np.int16)
+    _need(family, fits, "canonical forms are int8 or int16, clues and then edges")
     other = family.augment(batch, np.random.default_rng(seed + 1))
-    _need(family, form == family.canonical(other.clues), "symmetric puzzles share their canonical form")
-    _need(family, form == family.canonical(form), "a canonical form is its own")
-    _need(family, family.count_solutions(form)[0] == 1, "canonical forms have one solution")
+    same = form == family.canonical(other.clues, other.edges)
+    _need(family, same, "symmetric puzzles share their canonical form")
+    clues, edges = _unpacked(family, batch, form)
+    _need(family, form == family.canonical(clues, edges), "a canonical form is its own")
+    one = family.count_solutions(clues, edges=edges)[0] == 1
+    _need(family, one, "canonical forms have one solution")
+
+
+def _unpacked(
+    family: AbstractFamily, batch: PuzzleBatch, form: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Clues and edges of canonical forms, with the shapes and types of the batch's."""
+    clues, edges = form[:, : family.n_cells].astype(np.int8), form[:, family.n_cells :]
+    return clues, None if batch.edges is None else edges.reshape(batch.edges.shape).astype(np.int16)
 
 
 def _check_render(family: AbstractFamily, batch: PuzzleBatch) -> None:
-    clues, solution = batch.clues[0], batch.solution[0]
-    texts = [family.render(clues), family.render(solution), family.render(solution, clues)]
+    clues, solution, edges = (
+        batch.clues[0],
+        batch.solution[0],
+        None if batch.edges is None else batch.edges[0],
+    )
+    shown = ((clues, None), (solution, None), (solution, clues))
+    texts = [family.render(cells, given, edges) for cells, given in shown]
     _need(family, all(isinstance(text, str) and text.strip() for text in texts), "render gives text")
     _need(family, len(set(texts)) == 3, "render tells blanks, and tells clues from filled cells")
 
@@ -229,7 +269,7 @@ def _check_render(family: AbstractFamily, batch: PuzzleBatch) -> None:
 def _check_splits(family: AbstractFamily, streams: dict[tuple[str, str], PuzzleBatch]) -> None:
     forms: dict[str, set[bytes]] = {split: set() for split in SPLITS}
     for (split, _), batch in streams.items():
-        forms[split] |= {form.tobytes() for form in family.canonical(batch.clues)}
+        forms[split] |= {form.tobytes() for form in family.canonical(batch.clues, batch.edges)}
     for a, b in combinations(SPLITS, 2):
         shared = len(forms[a] & forms[b])
         _need(family, shared == 0, f"splits {a} and {b} share no puzzle up to symmetry ({shared} found)")

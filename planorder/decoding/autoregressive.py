@@ -13,7 +13,7 @@ from planorder.decoding.random import Uniforms, row_keys
 from planorder.decoding.rows import empty_result
 from planorder.decoding.view import Decoded
 from planorder.models.autoregressive import AutoregressiveModel, move_order
-from planorder.models.moves import DecodeCache
+from planorder.models.context import trimmed
 from puzzles.base import PuzzleBatch, UserInputError
 
 FREE = "free"
@@ -32,6 +32,7 @@ class Game:
         forced: whether the cells of the fills are given too.
         temperature: of each choice; 0 takes the likeliest.
         keys: int64 ``[batch]``, the rows' random keys.
+        edges: int64 ``[batch, edges, 1 + members]``, the puzzles' own; None where the family has none.
     """
 
     clues: torch.Tensor
@@ -40,6 +41,7 @@ class Game:
     forced: bool
     temperature: float
     keys: torch.Tensor
+    edges: torch.Tensor | None = None
 
     @property
     def number(self) -> torch.Tensor:
@@ -113,7 +115,13 @@ def decode_autoregressive(
             rank = torch.as_tensor(batch.rank[rows], dtype=torch.int64, device=device)
             cells = move_order(clues, "fixed" if order == FREE else order, rank)
             known = clues.shape[1] - int(blanks[rows[0]])
-            game = Game(clues, cells, known, order != FREE, temperature, row_keys(clues, seed))
+            edges = (
+                None
+                if batch.edges is None
+                else trimmed(torch.as_tensor(batch.edges[rows], device=device).long())
+            )
+            keys = row_keys(clues, seed, edges)
+            game = Game(clues, cells, known, order != FREE, temperature, keys, edges)
             with torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None):
                 cells, values, prob = play(model, game)
             if not bool(prob.isfinite().all()):
@@ -159,13 +167,13 @@ def play(model: AutoregressiveModel, game: Game) -> tuple[torch.Tensor, torch.Te
         In the order of the moves, each ``[batch, moves]``: int64 cells, int64 values from 1, and the float32
         probability of each value given its cell, 1 on givens.
     """
-    language, cache, n_moves = model.language, DecodeCache(model.config), game.clues.shape[1]
+    language, cache, n_moves = model.language, model.new_cache(game.edges), game.clues.shape[1]
     values = game.clues.gather(1, game.cells)
     given, blank = values > 0, game.clues == 0
     symbols = language.encode(game.cells, values.clamp(min=1))
     prob = torch.ones(values.shape, device=values.device)
     if game.known < n_moves:
-        logits = model.begin(symbols[:, : game.known], cache)
+        logits = model.begin(symbols[:, : game.known], cache, game.edges)
     for move in range(game.known, n_moves):
         for part in range(language.parts):
             is_value = part == language.parts - 1

@@ -17,7 +17,9 @@ from planorder.decoding.view import Decoded, StepView
 from planorder.tokens import MASK
 from puzzles.base import PuzzleBatch, UserInputError
 
-Model = Callable[[torch.Tensor], torch.Tensor]
+Model = Callable[..., torch.Tensor]
+"""``model(tokens) -> logits``, or ``model(tokens, edges)`` for puzzles that have edges of their own."""
+LogProbs = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 
 PRECISIONS: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
 CHECK_EVERY = 4
@@ -49,7 +51,8 @@ def decode(
     far as the model's own rows do not (matrix products may round otherwise in another batch size).
 
     Args:
-        model: ``model(tokens int64 [b, cells]) -> logits [b, cells, values]``, value v at v - 1. An
+        model: ``model(tokens int64 [b, cells]) -> logits [b, cells, values]``, value v at v - 1; where the
+            puzzles have edges of their own, int64 ``[b, edges, 1 + members]``, those come second. An
             ``nn.Module`` is moved to ``device`` to stay, and put in eval mode during the call.
         batch: puzzles; of the answers the loop reads the solver's ranks alone, and those only for the view.
         strategy: see `strategies.Strategy`.
@@ -102,9 +105,9 @@ def run(
     total = strategy.steps or rows.tokens.shape[1]
     every = 1 if device.type == "cpu" else CHECK_EVERY
 
-    def log_probs_of(tokens: torch.Tensor) -> torch.Tensor:
+    def log_probs_of(tokens: torch.Tensor, edges: torch.Tensor | None) -> torch.Tensor:
         with torch.autocast(device.type, precision or torch.bfloat16, enabled=precision is not None):
-            logits = model(tokens)
+            logits = model(tokens) if edges is None else model(tokens, edges)
         return as_log_probs(logits, tokens)
 
     for step in range(total):
@@ -123,18 +126,19 @@ def run(
             return
 
 
-def forward(rows: Rows, log_probs_of: Model) -> torch.Tensor:
+def forward(rows: Rows, log_probs_of: LogProbs) -> torch.Tensor:
     """The log-probabilities of all rows, from a forward pass of those whose tokens changed."""
     if rows.tokens.device.type != "cpu" or rows.log_probs is None or bool(rows.changed.all()):
-        return log_probs_of(rows.tokens)
+        return log_probs_of(rows.tokens, rows.edges)
     log_probs = rows.log_probs.clone()
     if bool(rows.changed.any()):
-        log_probs[rows.changed] = log_probs_of(rows.tokens[rows.changed])
+        edges = None if rows.edges is None else rows.edges[rows.changed]
+        log_probs[rows.changed] = log_probs_of(rows.tokens[rows.changed], edges)
     return log_probs
 
 
 def advance(
-    rows: Rows, log_probs: torch.Tensor, strategy: Strategy, step: int, total: int, log_probs_of: Model
+    rows: Rows, log_probs: torch.Tensor, strategy: Strategy, step: int, total: int, log_probs_of: LogProbs
 ) -> Rows:
     """One reverse step of all rows, from log-probabilities to the next tokens."""
     looks = torch.zeros_like(rows.passes)
@@ -143,8 +147,10 @@ def advance(
 
     def evaluate(tokens: torch.Tensor) -> torch.Tensor:
         ahead = tokens.flatten(0, -2)
-        looks.add_(len(ahead) // len(n_blank) * (n_blank > 0))
-        return log_probs_of(ahead).unflatten(0, tokens.shape[:-1])
+        looks_each = len(ahead) // len(n_blank)
+        looks.add_(looks_each * (n_blank > 0))
+        edges = None if rows.edges is None else rows.edges.repeat_interleave(looks_each, 0)
+        return log_probs_of(ahead, edges).unflatten(0, tokens.shape[:-1])
 
     step_of_rows = torch.full_like(rows.n_blank_start, step)
     view = StepView(

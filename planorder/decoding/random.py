@@ -49,14 +49,20 @@ def stream_word(stream: str) -> int:
     return int.from_bytes(blake2b(stream.encode(), digest_size=8).digest(), "little")
 
 
-def row_keys(clues: torch.Tensor, seed: int) -> torch.Tensor:
-    """int64 ``[batch]``: one key a puzzle from the seed and int64 ``clues`` ``[batch, cells]``.
+def row_keys(clues: torch.Tensor, seed: int, edges: torch.Tensor | None = None) -> torch.Tensor:
+    """int64 ``[batch]``: one key a puzzle from the seed, int64 ``clues [batch, cells]`` and its own edges.
 
-    Equal puzzles have equal keys wherever they stand; repeat a puzzle under another seed to draw anew.
+    Equal puzzles have equal keys wherever they stand, in whatever order their ``edges`` (int64 ``[batch,
+    edges, 1 + members]``, pads -1) are listed; repeat a puzzle under another seed to draw anew.
     """
     cells = torch.arange(clues.shape[1], device=clues.device)
-    words = mix(fold(mix(cells), clues))
-    return fold(fold(words.sum(1), clues.shape[1]), seed)
+    words = mix(fold(mix(cells), clues)).sum(1)
+    if edges is not None:
+        said = edges[..., 0]
+        for member in edges[..., 1:].unbind(-1):
+            said = fold(said, member)
+        words = words + said.masked_fill(edges[..., 0] < 0, 0).sum(1)
+    return fold(fold(words, clues.shape[1]), seed)
 
 
 def to_unit(bits: torch.Tensor) -> torch.Tensor:

@@ -27,6 +27,7 @@ class Rows:
         tokens: int64 ``[batch, cells]``.
         clue: bool ``[batch, cells]``.
         rank: int64 ``[batch, cells]``, or None.
+        edges: int64 ``[batch, edges, 1 + members]``, the puzzles' own, or None.
         prob: float32 ``[batch, cells]``, with which a cell was filled; 1 on clues, 0 on blanks.
         filled_at: int16 ``[batch, cells]``, the last step that filled the cell; -1 before.
         reopened: int16 ``[batch, cells]``.
@@ -50,6 +51,7 @@ class Rows:
     changed: torch.Tensor
     fault: torch.Tensor
     fault_step: torch.Tensor
+    edges: torch.Tensor | None = None
     log_probs: torch.Tensor | None = None
 
     def take(self, chosen: torch.Tensor) -> Rows:
@@ -67,9 +69,10 @@ def open_rows(batch: PuzzleBatch, chosen: np.ndarray, seed: int, device: torch.d
     clue = tokens != MASK
     n = len(tokens)
     is_ranked = bool((batch.rank[batch.blank] >= 0).all())
+    edges = None if batch.edges is None else torch.from_numpy(batch.edges[chosen].astype(np.int64)).to(device)
     return Rows(
         place=torch.from_numpy(chosen.astype(np.int64)).to(device),
-        key=row_keys(tokens, seed),
+        key=row_keys(tokens, seed, edges),
         n_blank_start=(~clue).sum(1),
         tokens=tokens,
         clue=clue,
@@ -81,6 +84,7 @@ def open_rows(batch: PuzzleBatch, chosen: np.ndarray, seed: int, device: torch.d
         changed=torch.ones(n, dtype=torch.bool, device=device),
         fault=torch.full((n,), SOUND, dtype=torch.int8, device=device),
         fault_step=torch.zeros(n, dtype=torch.int64, device=device),
+        edges=edges,
     )
 
 

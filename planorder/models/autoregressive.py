@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from planorder.models.context import EdgeTokens, trimmed
 from planorder.models.moves import LANGUAGES, AutoregressiveConfig, Block, DecodeCache, embedding
 from puzzles.base import ConstraintGraph, UserInputError
 
@@ -38,11 +39,17 @@ class AutoregressiveModel(nn.Module):
         self.config = config
         self.language = LANGUAGES[config.format](config, graph)
         self.position = embedding(config.n_cells * self.language.passes, config.width)
+        own = graph is not None and graph.puzzle_kinds
+        self.context = EdgeTokens(graph, config.width) if graph is not None and own else None
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
 
     def forward(
-        self, cells: torch.Tensor, values: torch.Tensor, fills: torch.Tensor
+        self,
+        cells: torch.Tensor,
+        values: torch.Tensor,
+        fills: torch.Tensor,
+        edges: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Scores the moves of whole solves, each given those before it.
 
@@ -50,13 +57,15 @@ class AutoregressiveModel(nn.Module):
             cells: int64 ``[batch, n_cells]``, the cells from 0 in the order they are filled.
             values: int64 ``[batch, n_cells]``, their values from 1.
             fills: bool ``[batch, n_cells]``, the moves to score; those that are not givens.
+            edges: int64 ``[batch, edges, 1 + members]``, the puzzles' own, read before the moves; or None.
 
         Returns:
             float32 ``[fills, parts]``, the log-probability of each part of each scored move, the value last
             and the parts of the cell before it; and bool ``[fills, parts]``, whether it is the likeliest.
         """
         symbols = self.language.encode(cells, values)
-        hidden = self.trunk(self.language.embed(symbols)[:, :-1])
+        own = None if edges is None else trimmed(edges)
+        hidden = self.trunk(self.read(self.language.embed(symbols)[:, :-1], own))
         scores, hits = [], []
         for logits, target in zip(
             self.language.logits(hidden, symbols, fills), symbols[fills].unbind(1), strict=True
@@ -65,24 +74,42 @@ class AutoregressiveModel(nn.Module):
             hits.append(logits.argmax(1) == target)
         return torch.stack(scores, 1), torch.stack(hits, 1)
 
+    def read(self, tokens: torch.Tensor, edges: torch.Tensor | None, first: int = 0) -> torch.Tensor:
+        """Tokens ``[batch, tokens, width]`` of moves with their positions, from ``first``; edges before them.
+
+        A token stands for each of ``edges``; those that pad stand for nothing said.
+        """
+        placed = tokens + self.position.weight[first : first + tokens.shape[1]]
+        if self.context is None or edges is None:
+            return placed
+        return torch.cat([self.context(edges), placed], 1)
+
     def trunk(self, tokens: torch.Tensor, cache: DecodeCache | None = None) -> torch.Tensor:
-        """States ``[batch, tokens, width]`` after each embedded token; they follow those in ``cache``."""
-        first = 0 if cache is None else cache.layers[0].length
-        x = self.dropout(tokens + self.position.weight[first : first + tokens.shape[1]])
+        """States ``[batch, tokens, width]`` after each token with its position; they follow ``cache``."""
+        x = self.dropout(tokens)
         for i, block in enumerate(self.blocks):
             x = block(x, None if cache is None else cache.layers[i])
         return x
 
-    def begin(self, symbols: torch.Tensor, cache: DecodeCache) -> torch.Tensor:
-        """Reads the first moves ``symbols [batch, moves, parts]``; logits of the next move's first part."""
-        cache.hidden = self.trunk(self.language.embed(symbols), cache)
+    def new_cache(self, edges: torch.Tensor | None = None) -> DecodeCache:
+        """An empty cache, with room for ``edges [batch, edges, 1 + members]`` before the moves."""
+        return DecodeCache(self.config, 0 if self.context is None or edges is None else edges.shape[1])
+
+    def begin(
+        self, symbols: torch.Tensor, cache: DecodeCache, edges: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Reads the puzzles' own edges and the first moves ``symbols [batch, moves, parts]``.
+
+        Returns the logits of the next move's first part.
+        """
+        cache.hidden = self.trunk(self.read(self.language.embed(symbols), edges), cache)
         return self.language.next_logits(0, symbols.new_zeros(len(symbols), self.language.parts), cache)
 
     def advance(self, part: int, move: torch.Tensor, cache: DecodeCache) -> torch.Tensor:
         """Takes ``part`` of ``move [batch, parts]``; gives logits ``[batch, symbols]`` of the next part."""
         token = self.language.token(part, move)
         if token is not None:
-            cache.hidden = self.trunk(token, cache)
+            cache.hidden = self.trunk(self.read(token, None, cache.read_moves), cache)
         return self.language.next_logits((part + 1) % self.language.parts, move, cache)
 
 

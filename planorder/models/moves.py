@@ -87,11 +87,17 @@ class LayerCache:
 class DecodeCache:
     """What a decode keeps between two passes: every block's keys and values, and the newest hidden states."""
 
-    def __init__(self, config: AutoregressiveConfig) -> None:
-        capacity = config.n_cells * LANGUAGES[config.format].passes
+    def __init__(self, config: AutoregressiveConfig, context: int = 0) -> None:
+        capacity = context + config.n_cells * LANGUAGES[config.format].passes
+        self.context = context
         self.layers = [LayerCache(capacity) for _ in range(config.layers)]
         self.value = LayerCache(capacity)
         self.hidden = torch.empty(0)
+
+    @property
+    def read_moves(self) -> int:
+        """Tokens of moves read so far, the start among them."""
+        return self.layers[0].length - self.context
 
 
 class Block(nn.Module):
@@ -167,8 +173,8 @@ class AbstractLanguage(nn.Module, ABC):
     def logits(self, hidden: torch.Tensor, symbols: torch.Tensor, fills: torch.Tensor) -> list[torch.Tensor]:
         """Logits ``[fills, symbols]`` of each part, teacher-forced, of the moves that ``fills`` marks.
 
-        ``hidden [batch, moves * passes, width]`` are the states before the tokens, ``fills`` is bool
-        ``[batch, moves]``.
+        ``hidden [batch, context + moves * passes, width]`` are the states before the tokens, after those of
+        the context; ``fills`` is bool ``[batch, moves]``.
         """
 
     @abstractmethod
@@ -198,7 +204,7 @@ class Place(nn.Module):
     def __init__(self, config: AutoregressiveConfig, graph: ConstraintGraph | None) -> None:
         super().__init__()
         self.own = embedding(config.n_cells, config.width)
-        member = None if graph is None else (incidence(graph) > 0).float().T
+        member = None if graph is None else (incidence(graph.n_cells, graph.edges) > 0).float().T
         self.register_buffer("member", member, persistent=False)
         self.constraint = None if member is None else embedding(member.shape[1], config.width)
 
@@ -246,8 +252,11 @@ class Moves(AbstractLanguage):
 
     def logits(self, hidden: torch.Tensor, symbols: torch.Tensor, fills: torch.Tensor) -> list[torch.Tensor]:
         """See `AbstractLanguage.logits`."""
-        at_cell = self.value_block.attend(hidden + self.chosen(symbols[..., 0]), hidden)[fills]
-        return [self.cell_head(norm(hidden[fills])), self.value_head(norm(self.value_block.think(at_cell)))]
+        context = hidden.shape[1] - fills.shape[1]
+        chosen = F.pad(self.chosen(symbols[..., 0]), (0, 0, context, 0))
+        at_cell = self.value_block.attend(hidden + chosen, hidden)[:, context:][fills]
+        before = hidden[:, context:][fills]
+        return [self.cell_head(norm(before)), self.value_head(norm(self.value_block.think(at_cell)))]
 
     def allowed(self, part: int, move: torch.Tensor, blank: torch.Tensor) -> torch.Tensor:
         """Blank cells, then any value."""
@@ -296,7 +305,8 @@ class Triples(AbstractLanguage):
 
     def logits(self, hidden: torch.Tensor, symbols: torch.Tensor, fills: torch.Tensor) -> list[torch.Tensor]:
         """See `AbstractLanguage.logits`."""
-        before = hidden.reshape(*fills.shape, self.parts, -1)[fills]
+        context = hidden.shape[1] - fills.shape[1] * self.parts
+        before = hidden[:, context:].reshape(*fills.shape, self.parts, -1)[fills]
         return list(self.head(norm(before)).unbind(1))
 
     def allowed(self, part: int, move: torch.Tensor, blank: torch.Tensor) -> torch.Tensor:

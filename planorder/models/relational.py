@@ -11,8 +11,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from planorder.models import relational_kernels as kernels
+from planorder.models.context import EdgeMessages, Incidence, incidence_of, members_of, trimmed
 from planorder.tokens import MASK
-from puzzles.base import ConstraintGraph, UserInputError
+from puzzles.base import ConstraintGraph, EdgeSet, UserInputError
 
 
 @dataclass(frozen=True)
@@ -48,23 +49,30 @@ class RelationalConfig:
 
 
 class Messages(NamedTuple):
-    """The graph as a block uses it: ``pool [edges, cells]`` averages, ``spread`` is its 0/1 transpose."""
+    """The graph as a block uses it: ``pool [edges, cells]`` averages, ``spread`` is its 0/1 transpose.
+
+    ``own`` are the edges that have roles: each puzzle's, or the family's.
+    """
 
     pool: torch.Tensor
     spread: torch.Tensor
     groups: tuple[int, ...]
+    own: Incidence | None
 
 
 class Block(nn.Module):
     """One turn: every cell hears the mean of each of its constraints and of its own values, then thinks.
 
+    Constraints whose members have roles speak first, each by `EdgeMessages`.
     ``x [cells, batch * values, channels]`` to the same shape. Cells come first so that pooling over all
     constraints, and spreading what they say, are one dense product each with the incidence matrix.
     """
 
-    def __init__(self, config: RelationalConfig, kinds: int, states: int) -> None:
+    def __init__(self, config: RelationalConfig, graph: ConstraintGraph, states: int) -> None:
         super().__init__()
         c, h = config.channels, config.hidden
+        kinds, with_roles = sum(not edges.roles for edges in graph.edges), role_kinds(graph)
+        self.messages = EdgeMessages(c, with_roles, members_of(graph)) if with_roles else None
         self.inject = nn.Embedding(states, c)
         self.own = nn.Linear(c, h)
         self.edge = nn.Parameter(torch.empty(kinds, c, h).normal_(std=c**-0.5))
@@ -77,10 +85,16 @@ class Block(nn.Module):
         """Adds ``clues``, which have the shape of ``x``, and the block's update."""
         cells, rows, c = x.shape
         x = x + clues
+        if self.messages is not None and messages.own is not None:
+            told = self.messages(F.layer_norm(x, (c,)).transpose(0, 1), messages.own)
+            x = x + told.transpose(0, 1)
         y = F.layer_norm(x, (c,))
-        heard = (messages.pool @ y.reshape(cells, -1)).reshape(-1, rows, c).split(messages.groups)
-        said = torch.cat([unit @ weight for unit, weight in zip(heard, self.edge.to(y.dtype), strict=True)])
-        hidden = (messages.spread @ said.reshape(len(said), -1)).reshape(cells, rows, -1) + self.own(y)
+        hidden = self.own(y)
+        if messages.groups:
+            heard = (messages.pool @ y.reshape(cells, -1)).reshape(-1, rows, c).split(messages.groups)
+            weights = self.edge.to(y.dtype)
+            said = torch.cat([unit @ weight for unit, weight in zip(heard, weights, strict=True)])
+            hidden = hidden + (messages.spread @ said.reshape(len(said), -1)).reshape(cells, rows, -1)
         if self.cell is not None:
             by_cell = hidden.reshape(cells, rows // values, values, -1)
             by_cell += self.cell(y.reshape(*by_cell.shape[:3], c).mean(2)).unsqueeze(2)
@@ -90,40 +104,53 @@ class Block(nn.Module):
 class Relational(nn.Module):
     """Message passing on the constraint graph, one call for tokens to logits.
 
-    The graph is data: hyperedges of any number of kinds, each kind with a matrix of its own, so the
-    network knows no puzzle's name. A tied block, with the embedded clues added back at every turn,
+    The graph is data: hyperedges of any number of kinds, so the network knows no puzzle's name. A kind of
+    interchangeable members has a matrix of its own; edges whose members have roles, among them those that
+    only one puzzle has, speak through a matrix a role. A tied block, with the embedded clues added back at every turn,
     follows recurrent networks for puzzles (Palm et al., arXiv 1711.08028; Yang et al., arXiv 2307.04895);
     sharing weights over interchangeable values follows symmetry-equivariant recurrent reasoning models.
     """
 
     pool: torch.Tensor
+    with_roles: torch.Tensor
 
     def __init__(self, config: RelationalConfig, graph: ConstraintGraph) -> None:
         """Builds the network for a graph.
 
         Raises:
-            UserInputError: `by_value` on a graph whose values are not interchangeable, or per-puzzle edges.
+            UserInputError: `by_value` on a graph whose values are not interchangeable, or puzzle edges that
+                do not name cells.
         """
         super().__init__()
         if config.by_value and not graph.values_interchangeable:
             raise UserInputError(
                 "by_value=True needs interchangeable values: set by_value=False for this family"
             )
+        if graph.puzzle_kinds and not graph.edges_name_cells:
+            raise UserInputError(
+                "a relational network needs puzzle edges between cells: take a transformer for this layout"
+            )
         self.config, self.n_values = config, graph.n_values
-        self.register_buffer("pool", incidence(graph), persistent=False)
-        self.groups = tuple(len(edge.cells) for edge in graph.edges)
-        self.structure = structure(graph)
+        plain = tuple(edges for edges in graph.edges if not edges.roles)
+        self.register_buffer("pool", incidence(graph.n_cells, plain), persistent=False)
+        self.register_buffer("with_roles", edges_with_roles(graph), persistent=False)
+        self.groups = tuple(len(edge.cells) for edge in plain)
+        self.fuses = config.by_value and config.tied and not role_kinds(graph)
+        self.structure = structure(graph) if self.fuses else None
         states = 3 if config.by_value else graph.n_values + 1
         self.embed = nn.Embedding(states, config.channels)
         blocks = 1 if config.tied else config.turns
-        self.blocks = nn.ModuleList(Block(config, len(graph.edges), states) for _ in range(blocks))
+        self.blocks = nn.ModuleList(Block(config, graph, states) for _ in range(blocks))
         self.head = nn.Linear(config.channels, 1 if config.by_value else graph.n_values)
 
-    def forward(self, tokens: torch.Tensor, turns: int | None = None) -> torch.Tensor:
+    def forward(
+        self, tokens: torch.Tensor, edges: torch.Tensor | None = None, *, turns: int | None = None
+    ) -> torch.Tensor:
         """Logits ``[batch, cells, values]`` of int64 ``tokens [batch, cells]``; value v is entry v - 1.
 
         Args:
             tokens: MASK or a value counted from 1.
+            edges: int64 ``[batch, edges, 1 + members]``, the puzzles' own, for families that have some.
             turns: how often a tied block is applied; the config's number if None.
         """
         if turns is None:
@@ -138,7 +165,9 @@ class Relational(nn.Module):
         if torch.is_autocast_enabled(tokens.device.type):
             x = x.to(torch.get_autocast_dtype(tokens.device.type))
         pool = self.pool.to(x.dtype)
-        messages = Messages(pool, (pool > 0).to(pool.dtype).T.contiguous(), self.groups)
+        own = self.with_roles[None] if edges is None else trimmed(edges)
+        roles = incidence_of(own, cells, x.dtype) if own.shape[1] else None
+        messages = Messages(pool, (pool > 0).to(pool.dtype).T.contiguous(), self.groups, roles)
         blocks = cast(list[Block], list(self.blocks))
         clues = [F.embedding(states, block.inject.weight.to(x.dtype)) for block in blocks]
         for turn in range(turns):
@@ -147,15 +176,13 @@ class Relational(nn.Module):
         logits: torch.Tensor = self.head(F.layer_norm(x, (self.config.channels,)))
         return logits.float().reshape(cells, batch, self.n_values).transpose(0, 1)
 
-    @property
-    def fuses(self) -> bool:
-        """Whether the fused kernel knows this network: one tied block, a vector for each (cell, value)."""
-        return self.config.by_value and self.config.tied
-
     def _fused(self, tokens: torch.Tensor, turns: int) -> torch.Tensor:
-        """The forward pass by `relational_kernels`, in float32 whatever autocast says."""
+        """The forward pass by `relational_kernels`, in float32 whatever autocast says.
+
+        It knows one tied block with a vector for each (cell, value), and edges without roles.
+        """
         block = cast(Block, self.blocks[0])
-        assert block.cell is not None
+        assert block.cell is not None and self.structure is not None
         tensors = (
             self.embed.weight,
             block.inject.weight,
@@ -197,17 +224,31 @@ def structure(graph: ConstraintGraph) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return members.astype(np.int16), kind.astype(np.int16), edges_of.astype(np.int16)
 
 
-def incidence(graph: ConstraintGraph) -> torch.Tensor:
+def incidence(n_cells: int, kinds: tuple[EdgeSet, ...]) -> torch.Tensor:
     """float32 ``[edges, cells]``, kinds in order: each row averages the cells of one hyperedge."""
-    rows = []
-    for edges in graph.edges:
-        if edges.cells.ndim != 2:
-            raise UserInputError(
-                f"edges of kind {edges.kind!r} differ by puzzle: expected one set for the family"
-            )
+    rows = [torch.zeros(0, n_cells)]
+    for edges in kinds:
         for members in edges.cells:
             members = members[members >= 0]
-            row = torch.zeros(graph.n_cells)
-            row[torch.as_tensor(members, dtype=torch.int64)] = 1 / len(members)
+            row = torch.zeros(1, n_cells)
+            row[0, torch.as_tensor(members, dtype=torch.int64)] = 1 / len(members)
             rows.append(row)
-    return torch.stack(rows)
+    return torch.cat(rows)
+
+
+def role_kinds(graph: ConstraintGraph) -> int:
+    """Number of kinds of edges with roles; the family's own come after those of puzzles."""
+    return len(graph.puzzle_kinds) + sum(bool(edges.roles) for edges in graph.edges)
+
+
+def edges_with_roles(graph: ConstraintGraph) -> torch.Tensor:
+    """int64 ``[edges, 1 + members]``: the edges with roles that all puzzles share, as a puzzle's own."""
+    found, kind = [torch.zeros(0, 1 + members_of(graph), dtype=torch.int64)], len(graph.puzzle_kinds)
+    for edges in graph.edges:
+        if edges.roles:
+            cells = torch.as_tensor(edges.cells, dtype=torch.int64)
+            cells = F.pad(cells, (1, members_of(graph) - cells.shape[1]), value=-1)
+            cells[:, 0] = kind
+            found.append(cells)
+            kind += 1
+    return torch.cat(found)

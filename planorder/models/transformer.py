@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from planorder.models.attention import attention
+from planorder.models.context import EdgeTokens, trimmed
 from planorder.models.relational import incidence
 from puzzles.base import ConstraintGraph, UserInputError
 
@@ -79,20 +80,27 @@ class Transformer(nn.Module):
         self.config, self.n_values = config, graph.n_values
         self.embed = nn.Embedding(graph.n_values + 1, config.width)
         self.position = nn.Parameter(torch.randn(graph.n_cells, config.width) * 0.02)
-        self.register_buffer("membership", (incidence(graph) > 0).float().T, persistent=False)
+        member = (incidence(graph.n_cells, graph.edges) > 0).float().T
+        self.register_buffer("membership", member, persistent=False)
         constraints = self.membership.shape[1] if config.constraint_embeddings else 0
         self.constraint = nn.Parameter(torch.randn(constraints, config.width)) if constraints else None
+        self.context = EdgeTokens(graph, config.width) if graph.puzzle_kinds else None
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, graph.n_values)
 
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Logits ``[batch, cells, values]`` of int64 ``tokens [batch, cells]``; value v is entry v - 1."""
+    def forward(self, tokens: torch.Tensor, edges: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits ``[batch, cells, values]`` of int64 ``tokens [batch, cells]``; value v is entry v - 1.
+
+        A puzzle's own ``edges``, int64 ``[batch, edges, 1 + members]``, are further tokens, one each.
+        """
         place: torch.Tensor = self.position
         if self.constraint is not None:
             place = place + self.membership @ self.constraint
         x = self.embed(tokens) + place
+        if self.context is not None and edges is not None:
+            x = torch.cat([x, self.context(trimmed(edges))], 1)
         for layer in self.layers:
             x = layer(x)
-        logits: torch.Tensor = self.head(self.norm(x))
+        logits: torch.Tensor = self.head(self.norm(x[:, : tokens.shape[1]]))
         return logits.float()

@@ -99,7 +99,7 @@ def score(
         {
             "index": batch.index,
             "exact": (cells == batch.solution).all(axis=1),
-            "valid": family.is_valid(cells, batch.clues),
+            "valid": family.is_valid(cells, batch.clues, batch.edges),
             "cell": 1 - n_errors / np.maximum(n_blank, 1),
             "passes": passes,
             "n_blank": n_blank,

@@ -127,6 +127,7 @@ class Training:
             torch.from_numpy(part).to(self.device, torch.int64)
             for part in (batch.clues, batch.solution, batch.rank)
         )
+        edges = None if batch.edges is None else torch.from_numpy(batch.edges).to(self.device, torch.int64)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.config, self.done)
         self.model.train()
@@ -136,7 +137,8 @@ class Training:
             torch.autocast(kind, self.dtype or torch.bfloat16, enabled=self.dtype is not None),
         ):
             torch.manual_seed(self.data.generator(self.done, DROPOUT).initial_seed())
-            loss, metrics = objective(self.model, clues, solution, rank, self.data.generator(self.done))
+            generator = self.data.generator(self.done)
+            loss, metrics = objective(self.model, clues, solution, rank, generator, edges)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)

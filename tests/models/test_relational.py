@@ -10,7 +10,7 @@ from torch import nn
 from planorder.models import build_model, parameter_count
 from planorder.models.relational import Block, Relational, RelationalConfig, incidence
 from puzzles import get_family
-from puzzles.base import ConstraintGraph, EdgeSet, UserInputError
+from puzzles.base import ConstraintGraph, EdgeKind, EdgeSet, UserInputError
 
 SUDOKU = get_family("sudoku-2x2").graph()
 UNEVEN = ConstraintGraph(
@@ -87,7 +87,7 @@ def test_the_forward_pass_is_the_loops(shape: str, graph: ConstraintGraph, grad:
     model, tokens = small_model(graph, **SHAPES[shape]), some_tokens(2, graph)
     for turns in (None, 5):
         with torch.set_grad_enabled(grad):
-            logits = model(tokens, turns).detach().numpy()
+            logits = model(tokens, turns=turns).detach().numpy()
         for row in range(2):
             expected = twin(model, graph, tokens[row].tolist(), turns or 3)
             np.testing.assert_allclose(logits[row], expected, rtol=1e-3, atol=1e-3)
@@ -184,12 +184,13 @@ def test_the_incidence_averages_each_edge() -> None:
             [0, 1 / 3, 1 / 3, 0, 1 / 3],
         ]
     )
-    np.testing.assert_allclose(incidence(UNEVEN).numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(incidence(UNEVEN.n_cells, UNEVEN.edges).numpy(), expected, rtol=1e-6)
 
 
-def test_edges_that_differ_by_puzzle_are_refused() -> None:
-    graph = ConstraintGraph(4, 2, (EdgeSet("clue", np.zeros((3, 2, 2), np.int16)),), True)
-    with pytest.raises(UserInputError, match="'clue' differ by puzzle"):
+def test_puzzle_edges_that_do_not_name_cells_are_refused() -> None:
+    kinds = (EdgeKind("before", ("first", "second")),)
+    graph = ConstraintGraph(4, 2, (), True, kinds, edges_name_cells=False)
+    with pytest.raises(UserInputError, match="take a transformer"):
         small_model(graph)
 
 

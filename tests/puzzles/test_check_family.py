@@ -137,7 +137,9 @@ def spoiling(self: Sudoku, batch: PuzzleBatch, rng: np.random.Generator) -> Puzz
     return Sudoku.augment(self, batch, rng)
 
 
-def trusting(self: Sudoku, cells: np.ndarray, clues: np.ndarray) -> np.ndarray:
+def trusting(
+    self: Sudoku, cells: np.ndarray, clues: np.ndarray, edges: np.ndarray | None = None
+) -> np.ndarray:
     """Takes the clues' cells for granted, whatever stands there now."""
     return Sudoku.is_valid(self, np.where((clues > 0) & (cells > 0), clues, cells), clues)
 
@@ -173,29 +175,36 @@ FAULTS: Faults = {
         "every puzzle has one solution",
     ),
     "solver": (
-        {"count_solutions": lambda self, clues, limit=2: (np.ones(len(clues), np.int64), clues)},
+        {"count_solutions": lambda self, clues, limit=2, edges=None: (np.ones(len(clues), np.int64), clues)},
         "the solver finds the solution",
     ),
     "limit": (
-        {"count_solutions": lambda self, clues, limit=2: Sudoku.count_solutions(self, clues, 2)},
+        {"count_solutions": lambda self, clues, limit=2, edges=None: Sudoku.count_solutions(self, clues, 2)},
         "as many solutions as the limit",
     ),
     "valid nothing": (
-        {"is_valid": lambda self, cells, clues: np.zeros(len(cells), bool)},
+        {"is_valid": lambda self, cells, clues, edges=None: np.zeros(len(cells), bool)},
         "accepts solutions",
     ),
-    "valid blanks": ({"is_valid": lambda self, cells, clues: np.ones(len(cells), bool)}, "refuses blanks"),
+    "valid blanks": (
+        {"is_valid": lambda self, cells, clues, edges=None: np.ones(len(cells), bool)},
+        "refuses blanks",
+    ),
     "valid values": (
         {
-            "is_valid": lambda self, cells, clues: ((cells > 0) & ((clues == 0) | (clues == cells))).all(
-                axis=1
-            )
+            "is_valid": lambda self, cells, clues, edges=None: (
+                (cells > 0) & ((clues == 0) | (clues == cells))
+            ).all(axis=1)
         },
         "is_valid refuses a wrong value",
     ),
     "valid clue": ({"is_valid": trusting}, "is_valid refuses a changed clue"),
     "valid grid": (
-        {"is_valid": lambda self, cells, clues: Sudoku.is_valid(self, cells, np.zeros_like(clues))},
+        {
+            "is_valid": lambda self, cells, clues, edges=None: Sudoku.is_valid(
+                self, cells, np.zeros_like(clues)
+            )
+        },
         "is_valid holds grids to the clues",
     ),
     "tier": ({"tier": lambda self, batch: np.full(len(batch), HARD)}, "generated as logic are of that tier"),
@@ -254,21 +263,24 @@ FAULTS: Faults = {
         "techniques move with their cells",
     ),
     "canonical's type": (
-        {"canonical": lambda self, clues: Sudoku.canonical(self, clues).astype(np.int64)},
-        "canonical forms are int8 clues",
+        {"canonical": lambda self, clues, edges=None: Sudoku.canonical(self, clues).astype(np.int64)},
+        "canonical forms are int8 or int16",
     ),
     "no canonical": (
-        {"canonical": lambda self, clues: clues},
+        {"canonical": lambda self, clues, edges=None: clues},
         "symmetric puzzles share their canonical form",
     ),
     "canonical of itself": (
-        {"canonical": lambda self, clues: first_clues_blank(Sudoku.canonical(self, clues))},
+        {"canonical": lambda self, clues, edges=None: first_clues_blank(Sudoku.canonical(self, clues))},
         "a canonical form is its own",
     ),
-    "canonical's puzzle": ({"canonical": lambda self, clues: clues * 0}, "canonical forms have one solution"),
-    "no text": ({"render": lambda self, cells, clues=None: " "}, "render gives text"),
+    "canonical's puzzle": (
+        {"canonical": lambda self, clues, edges=None: clues * 0},
+        "canonical forms have one solution",
+    ),
+    "no text": ({"render": lambda self, cells, clues=None, edges=None: " "}, "render gives text"),
     "render": (
-        {"render": lambda self, cells, clues=None: Sudoku.render(self, cells)},
+        {"render": lambda self, cells, clues=None, edges=None: Sudoku.render(self, cells)},
         "render tells blanks, and tells clues from filled cells",
     ),
     "one stream": (

@@ -54,7 +54,7 @@ class Spy(nn.Module):
     """Scores row, column and value by what they are, on a 2x2 grid, and keeps what it was asked."""
 
     def forward(
-        self, cells: torch.Tensor, values: torch.Tensor, fills: torch.Tensor
+        self, cells: torch.Tensor, values: torch.Tensor, fills: torch.Tensor, edges: None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         self.asked = cells, values, fills
         row, column, value = cells[fills] // 2, cells[fills] % 2, values[fills]

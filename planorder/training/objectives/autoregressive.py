@@ -36,6 +36,7 @@ class AutoregressiveObjective:
         solution: torch.Tensor,
         rank: torch.Tensor,
         generator: torch.Generator,
+        edges: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """The loss of a batch, 0-d float32, and its parts, detached.
 
@@ -45,6 +46,7 @@ class AutoregressiveObjective:
             solution: int64 ``[batch, cells]``; values from 1.
             rank: int64 ``[batch, cells]``, the solver's order; read by "solver" alone.
             generator: where "random" takes its permutations from.
+            edges: int64 ``[batch, edges, 1 + members]``, the puzzles' own, read before the moves; or None.
 
         Returns:
             Loss and 0-d metrics: ``cell_loss`` and ``value_loss`` in nats a move, and ``cell_accuracy`` and
@@ -52,7 +54,7 @@ class AutoregressiveObjective:
         """
         cells = move_order(clues, self.order, rank, generator)
         fills = clues.gather(1, cells) == 0
-        log_probs, hits = model(cells, solution.gather(1, cells), fills)
+        log_probs, hits = model(cells, solution.gather(1, cells), fills, edges)
         cell_loss, value_loss = -log_probs[:, :-1].sum(1).mean(), -log_probs[:, -1].mean()
         metrics = {
             "cell_loss": cell_loss.detach(),

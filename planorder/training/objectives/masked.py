@@ -49,6 +49,7 @@ class MaskedObjective:
         solution: torch.Tensor,
         rank: torch.Tensor,
         generator: torch.Generator,
+        edges: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Loss (mean nats a masked cell) and metrics of one batch; ``rank`` plays no part."""
         rate = mask_rates(len(clues), generator)
@@ -57,8 +58,10 @@ class MaskedObjective:
         if self.revealed:
             rows = torch.rand(len(clues), generator=generator) < self.revealed
             rows, rate = rows.to(clues.device), rate.to(clues.device)
-            masked[rows] = left_by_margin(model, clues[rows], solution[rows], rate[rows], self.stages)
-        logits = model(torch.where(masked, MASK, solution))
+            own = None if edges is None else edges[rows]
+            masked[rows] = left_by_margin(model, clues[rows], solution[rows], rate[rows], self.stages, own)
+        shown = torch.where(masked, MASK, solution)
+        logits = model(shown) if edges is None else model(shown, edges)
         target = torch.where(masked, solution - 1, -100).flatten()
         losses = F.cross_entropy(logits.flatten(0, 1), target, ignore_index=-100, reduction="sum")
         count = masked.sum().clamp(min=1)
@@ -74,7 +77,12 @@ def mask_rates(batch: int, generator: torch.Generator) -> torch.Tensor:
 
 @torch.no_grad()
 def left_by_margin(
-    model: nn.Module, clues: torch.Tensor, solution: torch.Tensor, rate: torch.Tensor, stages: int
+    model: nn.Module,
+    clues: torch.Tensor,
+    solution: torch.Tensor,
+    rate: torch.Tensor,
+    stages: int,
+    edges: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """bool ``[batch, cells]``: the blanks still masked after the surest were shown, a share ``rate`` of them.
 
@@ -83,7 +91,9 @@ def left_by_margin(
     masked = clues == MASK
     blanks = masked.sum(1)
     for stage in range(1, stages + 1):
-        top = model(torch.where(masked, MASK, solution)).softmax(-1).topk(2, dim=-1).values
+        tokens = torch.where(masked, MASK, solution)
+        logits = model(tokens) if edges is None else model(tokens, edges)
+        top = logits.softmax(-1).topk(2, dim=-1).values
         margin = (top[..., 0] - top[..., 1]).masked_fill(~masked, -1.0)
         shown = (blanks * (1 - rate) * stage / stages).round().long() - (blanks - masked.sum(1))
         place = margin.argsort(dim=1, descending=True, stable=True).argsort(dim=1)

@@ -1,0 +1,87 @@
+"""Puzzles' own constraints (`PuzzleBatch.edges`) as what networks read: tokens, or messages to cells."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from puzzles.base import ConstraintGraph
+
+
+def members_of(graph: ConstraintGraph) -> int:
+    """Most members of an edge that has roles."""
+    shared = [len(edges.roles) for edges in graph.edges]
+    return max([len(kind.roles) for kind in graph.puzzle_kinds] + shared, default=0)
+
+
+def trimmed(edges: torch.Tensor) -> torch.Tensor:
+    """Edges ``[batch, edges, 1 + members]`` without the columns that pad every puzzle."""
+    used = (edges[..., 0] >= 0).any(0)
+    width = int(used.nonzero().max()) + 1 if bool(used.any()) else 0
+    return edges[:, :width]
+
+
+class EdgeTokens(nn.Module):
+    """One token an edge, for networks that attend: its kind's embedding and, by role, its members' own."""
+
+    def __init__(self, graph: ConstraintGraph, width: int) -> None:
+        super().__init__()
+        self.nodes, self.members = graph.n_cells, members_of(graph)
+        self.kind = nn.Embedding(len(graph.puzzle_kinds) + 1, width)
+        self.member = nn.Embedding(self.members * (graph.n_cells + 1), width)
+        nn.init.normal_(self.kind.weight, std=0.02)
+        nn.init.normal_(self.member.weight, std=0.02)
+
+    def forward(self, edges: torch.Tensor) -> torch.Tensor:
+        """``[batch, edges, width]``; what pads (-1) is embedded as an edge that says nothing."""
+        role = torch.arange(self.members, device=edges.device) * (self.nodes + 1)
+        return self.kind(edges[..., 0] + 1) + self.member(edges[..., 1:] + 1 + role).sum(2)
+
+
+class Incidence(NamedTuple):
+    """Edges with roles as a block uses them.
+
+    Attributes:
+        hear: ``[batch or 1, members * edges, cells]``, 1 where a cell is that member of that edge.
+        tell: its transpose.
+        kind: int64 ``[batch or 1, edges]``, from 0.
+    """
+
+    hear: torch.Tensor
+    tell: torch.Tensor
+    kind: torch.Tensor
+
+
+def incidence_of(edges: torch.Tensor, n_cells: int, dtype: torch.dtype) -> Incidence:
+    """The incidence of int64 ``edges [batch, edges, 1 + members]``; pads hear and tell nothing."""
+    place = edges[..., 1:].mT.flatten(1) + 1
+    hear = F.one_hot(place, n_cells + 1)[..., 1:].to(dtype)
+    return Incidence(hear, hear.mT.contiguous(), edges[..., 0].clamp(min=0))
+
+
+class EdgeMessages(nn.Module):
+    """What the cells of edges with roles tell each other.
+
+    An edge hears each member through the matrix of its role, adds the embedding of its kind, squares the
+    ReLU, and tells each member through another matrix of its role. Starts as telling nothing.
+    """
+
+    def __init__(self, channels: int, kinds: int, members: int) -> None:
+        super().__init__()
+        self.members = members
+        self.kind = nn.Embedding(kinds, channels)
+        self.hear = nn.Parameter(torch.empty(members, channels, channels).normal_(std=channels**-0.5))
+        self.tell = nn.Parameter(torch.zeros(channels, members * channels))
+        nn.init.normal_(self.kind.weight, std=0.5)
+
+    def forward(self, y: torch.Tensor, edges: Incidence) -> torch.Tensor:
+        """``y [batch, cells, channels]`` to what its cells are told, of the same shape."""
+        batch, _, c = y.shape
+        heard = (edges.hear @ y).reshape(batch, self.members, -1, c)
+        said = torch.einsum("bmec,mcd->bed", heard, self.hear.to(y.dtype)) + self.kind(edges.kind)
+        told = F.relu(said).square().to(y.dtype) @ self.tell.to(y.dtype)
+        told = told.reshape(batch, -1, self.members, c).transpose(1, 2).reshape(batch, -1, c)
+        return edges.tell @ told
