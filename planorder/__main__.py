@@ -25,7 +25,7 @@ from planorder.training.loop import Validate, train
 from planorder.training.objectives.masked import MaskedObjective
 from planorder.training.presets import Recipe, recipe
 from puzzles import get_family
-from puzzles.base import LOGIC, AbstractFamily, PuzzleBatch, UserInputError
+from puzzles.base import AbstractFamily, PuzzleBatch, UserInputError, concatenate
 from puzzles.storage import load, save
 
 EXAMPLES = """  python -m planorder train sudoku --out runs/mine
@@ -38,7 +38,7 @@ VALIDATION_ORDERS = ("vanilla", "top_prob", "top_margin")
 
 @dataclass(frozen=True)
 class Train:
-    """Train a network on puzzles of tier logic; the same command goes on where it was stopped."""
+    """Train a network of the table; the same command goes on where it was stopped."""
 
     command: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="train")]
     """what to do: train"""
@@ -54,6 +54,8 @@ class Train:
     """training puzzles from python -m puzzles.generate; generated, and kept in --out, if not given"""
     puzzles: int | None = None
     """size of a generated training set (the preset's)"""
+    tiers: str | None = None
+    """tiers of a generated training set, with commas (the preset's: logic; for zebra logic,hard)"""
     init: Path | None = None
     """weights to begin with instead of random ones, of a network of the same shape"""
     steps: int | None = None
@@ -90,16 +92,19 @@ def chosen_recipe(args: Train, family: AbstractFamily) -> Recipe:
     if not args.data and puzzles < train_config.batch_size:
         raise UserInputError(f"--puzzles {puzzles}: expected at least a batch of {train_config.batch_size}")
     objective = base.objective
+    tiers = base.tiers if args.tiers is None else tuple(args.tiers.split(","))
+    for tier in tiers:
+        family.generate("train", tier, 0)  # an unknown tier is refused before anything is written
     if args.revealed is not None:
         if not isinstance(objective, MaskedObjective):
             raise UserInputError(f"--revealed {args.revealed}: {args.model} has no masks; drop it")
         objective = replace(objective, revealed=args.revealed)
-    return replace(base, train=train_config, objective=objective, puzzles=puzzles)
+    return replace(base, train=train_config, objective=objective, puzzles=puzzles, tiers=tiers)
 
 
-def training_puzzles(args: Train, family: AbstractFamily, n: int) -> PuzzleBatch:
-    """The given file, or a generated set that stays in the training's folder."""
-    path = args.data or args.out / f"{family.version}-train-{LOGIC}-{n}.npz"
+def training_puzzles(args: Train, family: AbstractFamily, n: int, tiers: tuple[str, ...]) -> PuzzleBatch:
+    """The given file, or a generated set, the tiers in equal parts, that stays in the training's folder."""
+    path = args.data or args.out / f"{family.version}-train-{'+'.join(tiers)}-{n}.npz"
     if args.data or path.exists():
         batch = load(path)
         if batch.family != family.version:
@@ -109,8 +114,13 @@ def training_puzzles(args: Train, family: AbstractFamily, n: int) -> PuzzleBatch
         return batch
     with one_line_errors("write", path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
+    sizes = [n // len(tiers) + (place < n % len(tiers)) for place in range(len(tiers))]
     with progress_bar(n, "puzzles") as advance:
-        batch = family.generate("train", LOGIC, n, workers=2, progress=advance)
+        parts = [
+            family.generate("train", tier, size, workers=2, progress=advance)
+            for tier, size in zip(tiers, sizes, strict=True)
+        ]
+    batch = concatenate(parts)
     save(path, batch)
     return batch
 
@@ -119,7 +129,7 @@ def validation(family: AbstractFamily, n: int, seed: int, device: str) -> Valida
     """Exact accuracy by order on puzzles of the validation split; an eighth as many steps as cells."""
     if not n:
         return None
-    batch = family.generate("val", LOGIC, n)
+    batch = family.generate("val", family.tiers[0], n)
 
     def run(model: nn.Module) -> dict[str, float]:
         if isinstance(model, AutoregressiveModel):
@@ -152,7 +162,7 @@ def run_train(args: Train) -> None:
     use_all_cores()
     family, device = get_family(args.family), resolve_device(args.device)
     chosen = chosen_recipe(args, family)
-    puzzles = training_puzzles(args, family, chosen.puzzles)
+    puzzles = training_puzzles(args, family, chosen.puzzles, chosen.tiers)
     data = TrainingData(family, puzzles, chosen.train.batch_size, args.seed, chosen.train.balance)
     command = " ".join(["python -m planorder", *sys.argv[1:]])
     facts = {"environment": environment(), "command": command, "preset": args.preset, "puzzles": len(puzzles)}

@@ -6,12 +6,15 @@ from difflib import get_close_matches
 
 from puzzles.base import AbstractFamily, UserInputError
 from puzzles.sudoku.family import Sudoku
+from puzzles.zebra.family import Zebra
 
 FAMILIES: dict[str, AbstractFamily] = {
     "sudoku": Sudoku("sudoku", 3, 3),
     "sudoku-2x2": Sudoku("sudoku-2x2", 2, 2),
     "sudoku-2x3": Sudoku("sudoku-2x3", 2, 3),
     "sudoku-4x4": Sudoku("sudoku-4x4", 4, 4),
+    "zebra": Zebra("zebra"),
+    "zebra-grid": Zebra("zebra-grid", layout="grid"),
 }
 """All families by name."""
 

@@ -7,11 +7,12 @@ from difflib import get_close_matches
 from typing import Any
 
 from planorder.models import AutoregressiveConfig, ModelConfig, RelationalConfig, TransformerConfig
+from planorder.models.autoregressive import ORDERS
 from planorder.training.loop import TrainConfig
 from planorder.training.objectives import Objective
 from planorder.training.objectives.autoregressive import AutoregressiveObjective
 from planorder.training.objectives.masked import MaskedObjective
-from puzzles.base import AbstractFamily, UserInputError
+from puzzles.base import HARD, LOGIC, AbstractFamily, UserInputError
 
 MODELS = {
     "relational": "recurrent messages on the constraint graph, weights shared by values and turns",
@@ -39,13 +40,15 @@ class Recipe:
         model: shape of the network.
         train: how it is trained.
         objective: loss of a batch.
-        puzzles: size of the training set, all of tier logic.
+        puzzles: size of the training set.
+        tiers: the tiers it is made of, in equal parts.
     """
 
     model: ModelConfig
     train: TrainConfig
     objective: Objective
     puzzles: int
+    tiers: tuple[str, ...] = (LOGIC,)
 
 
 def recipe(preset: str, model: str, family: AbstractFamily) -> Recipe:
@@ -59,15 +62,16 @@ def recipe(preset: str, model: str, family: AbstractFamily) -> Recipe:
             near = get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise UserInputError(f"{kind} {name!r} is unknown: expected one of {', '.join(known)}{hint}")
-    train, puzzles = schedule(preset, model)
+    train, puzzles = schedule(preset, model, family)
+    tiers = TIERS.get(family.name, (LOGIC,))
     if model.startswith("ar-"):
         objective: Objective = AutoregressiveObjective(model.removeprefix("ar-"))
-        return Recipe(autoregressive(preset, family), train, objective, puzzles)
-    return Recipe(masked(preset, model), train, MaskedObjective(), puzzles)
+        return Recipe(autoregressive(preset, family), train, objective, puzzles, tiers)
+    return Recipe(masked(preset, model, family), train, MaskedObjective(), puzzles, tiers)
 
 
-def masked(preset: str, model: str) -> ModelConfig:
-    """Shape of a masked diffusion network."""
+def masked(preset: str, model: str, family: AbstractFamily) -> ModelConfig:
+    """Shape of a masked diffusion network; values are told apart where a family cannot swap them."""
     if model == "transformer":
         return {
             "tiny": TransformerConfig(layers=2, width=32, heads=2),
@@ -79,6 +83,12 @@ def masked(preset: str, model: str) -> ModelConfig:
             "tiny": RelationalConfig(channels=16, hidden=64, turns=2, tied=False, by_value=False),
             "cpu": RelationalConfig(channels=128, hidden=512, turns=6, tied=False, by_value=False),
             "paper": RelationalConfig(channels=256, hidden=1024, turns=6, tied=False, by_value=False),
+        }[preset]
+    if not family.graph().values_interchangeable:
+        return {
+            "tiny": RelationalConfig(channels=32, hidden=64, turns=4, by_value=False),
+            "cpu": RelationalConfig(channels=128, hidden=512, turns=10, jitter=2, by_value=False),
+            "paper": RelationalConfig(channels=384, hidden=1536, turns=24, by_value=False),
         }[preset]
     return {
         "tiny": RelationalConfig(channels=16, hidden=32, turns=8),
@@ -98,7 +108,7 @@ def autoregressive(preset: str, family: AbstractFamily) -> AutoregressiveConfig:
     return AutoregressiveConfig(family.n_cells, family.n_values, rows, columns, **sizes[preset])
 
 
-def schedule(preset: str, model: str) -> tuple[TrainConfig, int]:
+def schedule(preset: str, model: str, family: AbstractFamily) -> tuple[TrainConfig, int]:
     """How long and how fast a network is trained, and on how many puzzles."""
     if preset == "tiny":
         config = TrainConfig(
@@ -110,15 +120,24 @@ def schedule(preset: str, model: str) -> tuple[TrainConfig, int]:
         return TrainConfig(
             steps=200_000, batch_size=512, learning_rate=rate, schedule="cosine", ema=0.9999
         ), 1_800_000
-    return TrainConfig(**CPU_BUDGETS[model]), 200_000
+    return TrainConfig(**CPU_BUDGETS.get(family.name, CPU_BUDGETS["sudoku"])[model]), 200_000
 
 
-CPU_BUDGETS: dict[str, dict[str, Any]] = {
-    "relational": {"steps": 5000, "batch_size": 32, "learning_rate": 2e-3},
-    "shallow": {"steps": 2800, "batch_size": 64, "learning_rate": 2e-3},
-    "transformer": {"steps": 3500, "batch_size": 64, "learning_rate": 2e-3},
-    "ar-fixed": {"steps": 3000, "batch_size": 64, "learning_rate": 2e-3},
-    "ar-random": {"steps": 3000, "batch_size": 64, "learning_rate": 2e-3},
-    "ar-solver": {"steps": 3000, "batch_size": 64, "learning_rate": 2e-3},
+CPU_BUDGETS: dict[str, dict[str, dict[str, Any]]] = {
+    "sudoku": {
+        "relational": {"steps": 5000, "batch_size": 32, "learning_rate": 2e-3},
+        "shallow": {"steps": 2800, "batch_size": 64, "learning_rate": 2e-3},
+        "transformer": {"steps": 3500, "batch_size": 64, "learning_rate": 2e-3},
+    }
+    | {f"ar-{order}": {"steps": 3000, "batch_size": 64, "learning_rate": 2e-3} for order in ORDERS},
+    "zebra": {
+        "relational": {"steps": 6000, "batch_size": 64, "learning_rate": 2e-3},
+        "shallow": {"steps": 5000, "batch_size": 64, "learning_rate": 2e-3},
+        "transformer": {"steps": 6000, "batch_size": 64, "learning_rate": 1e-3},
+    }
+    | {f"ar-{order}": {"steps": 8000, "batch_size": 64, "learning_rate": 2e-3} for order in ORDERS},
 }
-"""What the preset "cpu" sets of `TrainConfig`, about half an hour of one core each."""
+"""What the preset "cpu" sets of `TrainConfig`, by family (Sudoku's where it has none) and network."""
+
+TIERS = {"zebra": (LOGIC, HARD), "zebra-grid": (LOGIC, HARD)}
+"""What the training sets of families are made of; tier logic where a family has no entry."""

@@ -1,0 +1,242 @@
+"""Zebra as a puzzle family: 3 to 6 houses by 3 to 6 attributes, in two layouts of the same puzzles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from puzzles.base import HARD, LOGIC, AbstractFamily, ConstraintGraph, EdgeSet, PuzzleBatch, UserInputError
+from puzzles.seeding import stream_keys
+from puzzles.zebra import symmetry
+from puzzles.zebra.clues import KINDS, LEAST, MEMBERS, MOST, N_CELLS, ROWS, size_of, to_grid
+from puzzles.zebra.formats import read_puzzles, render
+from puzzles.zebra.generator import MAX_CLUES, TRIES, stream
+from puzzles.zebra.kernels import count_solutions_many, valid_grids
+from puzzles.zebra.logical import SEARCH, TECHNIQUES, solve_logically
+
+SPLITS = {"train": (0, 90), "val": (90, 95), "test": (95, 100)}
+"""Which of 100 buckets of the symmetry-invariant hash each split may hold: disjoint up to symmetry."""
+CHUNK = 64
+STREAMS = "zebra-v1"
+"""Name of the streams: both layouts show the same puzzles."""
+Layout = Literal["position", "grid"]
+
+
+class Zebra(AbstractFamily):
+    """Zebra puzzles; `puzzles.zebra.clues` says what cells and clues are.
+
+    In layout "position" a cell is a value and holds its house, so a clue is an edge between cells. In layout
+    "grid", that of Shah et al. (arXiv 2409.10502), a cell is a house's attribute and holds a value; clues
+    name what they name in the other layout, which a network can only read.
+    """
+
+    technique_names = TECHNIQUES
+    n_cells, n_values, grid = N_CELLS, MOST, (ROWS, MOST)
+
+    def __init__(
+        self,
+        name: str,
+        layout: Layout = "position",
+        houses: int | None = None,
+        attributes: int | None = None,
+        redundant: int = 0,
+    ) -> None:
+        """A family of puzzles of all sizes, or of one.
+
+        Args:
+            name: of the registry.
+            layout: "position" or "grid".
+            houses: of every puzzle, 3 to 6; None for all, in equal shares.
+            attributes: of every puzzle, likewise.
+            redundant: so many further true clues a puzzle, which it does not need.
+
+        Raises:
+            UserInputError: a number out of range, or an unknown layout.
+        """
+        for what, size in (("houses", houses), ("attributes", attributes)):
+            if size is not None and not LEAST <= size <= MOST:
+                raise UserInputError(f"{what}={size}: expected {LEAST} to {MOST}")
+        if layout not in ("position", "grid"):
+            raise UserInputError(f"layout={layout!r}: expected 'position' or 'grid'")
+        if not 0 <= redundant <= MAX_CLUES:
+            raise UserInputError(f"redundant={redundant}: expected 0 to {MAX_CLUES} clues")
+        self.name, self.version, self.layout = name, f"{name}-v1", layout
+        self.houses, self.attributes, self.redundant = houses or 0, attributes or 0, redundant
+
+    def graph(self) -> ConstraintGraph:
+        """Each attribute's cells differ; a clue is an edge of a puzzle's own."""
+        rows = np.arange(N_CELLS, dtype=np.int16).reshape(ROWS, MOST)
+        attribute = EdgeSet("attribute", rows)
+        named = self.layout == "position"
+        return ConstraintGraph(N_CELLS, MOST, (attribute,), False, puzzle_kinds=KINDS, edges_name_cells=named)
+
+    def generate(
+        self,
+        split: str,
+        tier: str,
+        n: int,
+        *,
+        start: int = 0,
+        workers: int = 1,
+        progress: Callable[[int], None] | None = None,
+    ) -> PuzzleBatch:
+        """Puzzles of a split and tier, by index; see `AbstractFamily.generate`.
+
+        Of a puzzle of tier "logic" no clue can go without the logical solver getting stuck; of tier "hard"
+        none without a second solution, and the logical solver does get stuck.
+
+        Raises:
+            UserInputError: an unknown split or tier, a negative number, or a tier that cannot be found.
+        """
+        for kind, value, known in (("split", split, tuple(SPLITS)), ("tier", tier, self.tiers)):
+            if value not in known:
+                raise UserInputError(f"{kind} {value!r} of {self.name}: expected one of {', '.join(known)}")
+        if n < 0 or start < 0 or workers < 1:
+            raise UserInputError(f"n={n}, start={start}, workers={workers}: expected 0 or more, and a worker")
+        keys = stream_keys(STREAMS, split, tier, start, n)
+        batch = empty(self.version, n, MAX_CLUES + self.redundant)
+
+        def fill(low: int) -> int:
+            rows = slice(low, low + CHUNK)
+            self._fill(keys[rows], split, tier, batch[rows], start + low)
+            return len(keys[rows])
+
+        with ThreadPoolExecutor(workers) as pool:
+            for done in pool.map(fill, range(0, n, CHUNK)):
+                if progress:
+                    progress(done)
+        return self._shown(replace(batch, index=np.arange(start, start + n, dtype=np.int64)))
+
+    def _fill(self, keys: np.ndarray, split: str, tier: str, rows: PuzzleBatch, first: int) -> None:
+        """Writes the puzzles of some keys into views of a batch in position layout."""
+        low, high = SPLITS[split]
+        failed = stream(
+            keys, tier == HARD, low, high, self.houses, self.attributes, self.redundant, TRIES,
+            rows.edges, rows.clues, rows.solution, rows.rank, rows.technique, rows.hardest,
+        )  # fmt: skip
+        if failed >= 0:
+            raise UserInputError(
+                f"{self.name}: no {tier} puzzle of split {split} in {TRIES} tries at index {first + failed}"
+            )
+
+    def _shown(self, batch: PuzzleBatch) -> PuzzleBatch:
+        """A batch from position layout to the family's own, or back: the change is its own inverse.
+
+        What is known of a cell moves with its fact: (attribute, value) in a house, (attribute, house) with
+        that value.
+        """
+        if self.layout == "position":
+            return replace(batch, family=self.version)
+        solution = to_grid(batch.solution)
+        source = solution.reshape(-1, ROWS, MOST).astype(np.int64) - 1 + np.arange(0, N_CELLS, MOST)[:, None]
+        source = source.reshape(len(batch), N_CELLS)
+        blank = np.take_along_axis(batch.clues, source, 1) == 0
+        moved = {name: np.take_along_axis(getattr(batch, name), source, 1) for name in ("rank", "technique")}
+        clues = np.where(blank, 0, solution).astype(np.int8)
+        return replace(batch, family=self.version, clues=clues, solution=solution, **moved)
+
+    def _positions(self, clues: np.ndarray) -> np.ndarray:
+        """Clues in cells of this layout in position layout; they are whole where they are not blank."""
+        if self.layout == "position":
+            return clues
+        rows = clues.reshape(-1, ROWS, MOST)
+        out = np.zeros_like(rows)
+        puzzle, row, house = np.nonzero(rows)
+        out[puzzle, row, rows[puzzle, row, house] - 1] = house + 1
+        return out.reshape(clues.shape)
+
+    def is_valid(self, cells: np.ndarray, clues: np.ndarray, edges: np.ndarray | None = None) -> np.ndarray:
+        """See `AbstractFamily.is_valid`."""
+        out = np.empty(len(cells), np.bool_)
+        if self.layout == "grid":
+            kept = ((clues == 0) | (clues == cells)).all(axis=1)
+            whole = (np.sort(cells.reshape(-1, ROWS, MOST), axis=2) == np.arange(1, MOST + 1)).all(axis=(1, 2))
+            positions = np.where((kept & whole)[:, None], to_grid(cells), 0).astype(cells.dtype)
+            valid_grids(positions, np.zeros_like(clues), own(edges, len(cells)), out)
+        else:
+            valid_grids(cells, clues, own(edges, len(cells)), out)
+        return out
+
+    def count_solutions(
+        self, clues: np.ndarray, limit: int = 2, edges: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See `AbstractFamily.count_solutions`."""
+        count, first = np.empty(len(clues), np.int64), np.empty(clues.shape, np.int8)
+        count_solutions_many(self._positions(clues), own(edges, len(clues)), limit, count, first)
+        if self.layout == "grid":
+            first = np.where(count[:, None] > 0, to_grid(first), 0).astype(np.int8)
+        return count, first
+
+    def rate(
+        self,
+        clues: np.ndarray,
+        solution: np.ndarray,
+        index: np.ndarray | None = None,
+        edges: np.ndarray | None = None,
+    ) -> PuzzleBatch:
+        """The logical solver's account of puzzles with known solutions."""
+        index = np.arange(len(clues)) if index is None else index
+        clues, clued = self._positions(clues), own(edges, len(clues))
+        solution = to_grid(solution) if self.layout == "grid" else solution
+        solve = solve_logically(clues, clued)
+        return self._shown(
+            PuzzleBatch(
+                self.version, clues, solution, solve.rank, solve.technique, solve.hardest, index, clued
+            )
+        )
+
+    def tier(self, batch: PuzzleBatch) -> np.ndarray:
+        """Logic where the logical solver finishes."""
+        return np.where(batch.hardest == SEARCH, HARD, LOGIC)
+
+    def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
+        """Each puzzle under a random symmetry of its own: attribute order, value names, mirror."""
+        return self._shown(symmetry.augment(self._shown(batch), rng))
+
+    def canonical(self, clues: np.ndarray, edges: np.ndarray | None = None) -> np.ndarray:
+        """See `AbstractFamily.canonical`; in position layout for both layouts."""
+        positions, clued = self._positions(clues), own(edges, len(clues))
+        count, first = np.empty(len(clues), np.int64), np.empty(clues.shape, np.int8)
+        count_solutions_many(positions, clued, 1, count, first)
+        form = symmetry.canonical(positions, clued, first)
+        if self.layout == "grid":  # its solution is the identity, whose clues are the same in both layouts
+            form[:, :N_CELLS] = self._positions(form[:, :N_CELLS].astype(np.int8))
+        return form
+
+    def read(self, path: Path) -> PuzzleBatch:
+        """Puzzles of a file: JSON lines, the clue language of Shah et al. or their pickle."""
+        if self.layout == "position":
+            return read_puzzles(path, self)
+        return self._shown(read_puzzles(path, Zebra("zebra")))
+
+    def render(
+        self, cells: np.ndarray, clues: np.ndarray | None = None, edges: np.ndarray | None = None
+    ) -> str:
+        """The clues in English, then a table of houses; an apostrophe marks a cell that is no clue."""
+        shown = [None if part is None else self._positions(part[None])[0] for part in (cells, clues)]
+        assert shown[0] is not None
+        return render(shown[0], shown[1], edges)
+
+    def sizes(self, clues: np.ndarray) -> np.ndarray:
+        """Houses x attributes, e.g. "4x5"."""
+        houses, attributes = size_of(clues)
+        return np.char.add(np.char.add(houses.astype(str), "x"), attributes.astype(str))
+
+
+def own(edges: np.ndarray | None, n: int) -> np.ndarray:
+    """The puzzles' clues, or none."""
+    return np.full((n, 0, 1 + MEMBERS), -1, np.int16) if edges is None else edges
+
+
+def empty(version: str, n: int, width: int) -> PuzzleBatch:
+    """A batch to be filled."""
+    clues, solution, technique = (np.zeros((n, N_CELLS), np.int8) for _ in range(3))
+    rank, edges = np.zeros((n, N_CELLS), np.int16), np.full((n, width, 1 + MEMBERS), -1, np.int16)
+    return PuzzleBatch(
+        version, clues, solution, rank, technique, np.zeros(n, np.int8), np.arange(n), edges
+    )
