@@ -2,8 +2,8 @@
 
 Puzzles come from a stream of the family, by number, or from a file. Everything that differs between families
 is asked of them: `render` for people, and, where a family has them, ``say(cell, value)``, a filled cell in
-words, and ``formats()``, further texts by name, each a function of a batch of one puzzle and of whether its
-solution is to be told.
+words, and ``formats()``, further texts by name: each a function of a batch, which writes its first puzzle, and
+of ``solution``, whether to tell that too.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ def texts(
         raise UserInputError(f"--order with --format {style}: expected --format {ENGLISH}; leave one out")
     for row in range(len(batch)):
         puzzle = batch[row : row + 1]
-        yield write(puzzle, solution) if write else _for_people(family, puzzle, solution, order)
+        yield write(puzzle, solution=solution) if write else _for_people(family, puzzle, solution, order)
 
 
-def _format(family: AbstractFamily, style: str) -> Callable[[PuzzleBatch, bool], str] | None:
+def _format(family: AbstractFamily, style: str) -> Callable[..., str] | None:
     """A family's writer of puzzles; None for `ENGLISH`."""
     if style == ENGLISH:
         return None
-    formats: dict[str, Callable[[PuzzleBatch, bool], str]] = getattr(family, "formats", dict)()
+    formats: dict[str, Callable[..., str]] = getattr(family, "formats", dict)()
     if style not in formats:
         known = [ENGLISH, *formats]
         near = get_close_matches(style, known, n=1)

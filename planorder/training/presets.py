@@ -87,7 +87,7 @@ def masked(preset: str, model: str, family: AbstractFamily) -> ModelConfig:
     if not family.graph().values_interchangeable:
         return {
             "tiny": RelationalConfig(channels=32, hidden=64, turns=4, by_value=False),
-            "cpu": RelationalConfig(channels=128, hidden=512, turns=10, jitter=2, by_value=False),
+            "cpu": RelationalConfig(channels=96, hidden=384, turns=12, jitter=2, by_value=False),
             "paper": RelationalConfig(channels=384, hidden=1536, turns=24, by_value=False),
         }[preset]
     return {
@@ -131,7 +131,7 @@ CPU_BUDGETS: dict[str, dict[str, dict[str, Any]]] = {
     }
     | {f"ar-{order}": {"steps": 3000, "batch_size": 64, "learning_rate": 2e-3} for order in ORDERS},
     "zebra": {
-        "relational": {"steps": 6000, "batch_size": 64, "learning_rate": 2e-3},
+        "relational": {"steps": 6500, "batch_size": 64, "learning_rate": 2e-3},
         "shallow": {"steps": 5000, "batch_size": 64, "learning_rate": 2e-3},
         "transformer": {"steps": 6000, "batch_size": 64, "learning_rate": 1e-3},
     }
