@@ -21,10 +21,13 @@ PYTHON = $(VENV)/bin/python
 READY = $(VENV)/.installed
 endif
 
-.PHONY: bench install test lint types contracts check check-benchmarks benchmarks bench-save bench-compare
+.PHONY: bench bench-zebra install test lint types contracts check check-benchmarks benchmarks bench-save bench-compare
 
 bench: $(READY)
 	$(PYTHON) -m planorder.bench sudoku $(BENCH)
+
+bench-zebra: $(READY)
+	$(PYTHON) -m planorder.bench zebra $(BENCH)
 
 install: $(READY)
 

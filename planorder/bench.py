@@ -29,11 +29,19 @@ from planorder.models.checkpoint import LoadedModel, load_model, pretrained
 from planorder.results import figures
 from planorder.results.evaluate import Outcome, error_curve, score
 from planorder.results.runs import RunFolder
-from planorder.results.tables import format_results, format_tests, paired_tests, per_puzzle
+from planorder.results.tables import (
+    by_size,
+    format_by_size,
+    format_results,
+    format_tests,
+    paired_tests,
+    per_puzzle,
+)
 from puzzles import get_family
 from puzzles.base import LOGIC, AbstractFamily, PuzzleBatch, UserInputError
 
 EXAMPLES = """  python -m planorder.bench sudoku
+  python -m planorder.bench zebra --n 1000
   python -m planorder.bench sudoku --n 1000 --models relational,shallow,transformer --out runs/depth
   python -m planorder.bench sudoku --orders vanilla,top_margin --protocol paper
   python -m planorder.bench sudoku --puzzles my_puzzles.txt --orders top_margin
@@ -41,6 +49,7 @@ EXAMPLES = """  python -m planorder.bench sudoku
 
 ORDERS = ("vanilla", "random", "left_to_right", "top_prob", "top_margin", "neg_entropy", "solver_order")
 MODELS = ("relational", "ar-fixed", "ar-random", "ar-solver")
+"""The networks of the table by default, of those that ship."""
 FREE = "free"
 """What the table calls the order of an autoregressive network, which chooses its cells itself."""
 FILE = "file"
@@ -54,12 +63,12 @@ class Bench:
     """Decode the same puzzles in every order and say what the order is worth."""
 
     family: tyro.conf.Positional[str] = "sudoku"
-    """puzzles, e.g. sudoku"""
+    """puzzles: sudoku, zebra, ..."""
     n: int = 200
     """test puzzles of each tier"""
     orders: str = ",".join(ORDERS)
     """strategies of the masked networks, with commas"""
-    models: str = ",".join(MODELS)
+    models: str | None = None
     """networks that ship, with commas: relational, shallow, transformer, ar-fixed, ar-random, ar-solver"""
     checkpoint: Path | None = None
     """weights of your own instead of those that ship"""
@@ -118,14 +127,15 @@ def chosen_models(args: Bench, family: AbstractFamily) -> list[LoadedModel]:
             f"no weights ship for {family.name!r}: train some (python -m planorder train {family.name} --out "
             f"runs/mine) and give --checkpoint runs/mine/weights.safetensors"
         )
-    names = [name.strip() for name in args.models.split(",") if name.strip()]
+    chosen = ",".join(name for name in MODELS if name in shipped) if args.models is None else args.models
+    names = [name.strip() for name in chosen.split(",") if name.strip()]
     for name in names:
         if name not in shipped:
             near = get_close_matches(name, shipped, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise UserInputError(f"model {name!r} does not ship: expected one of {', '.join(shipped)}{hint}")
     if not names or len(set(names)) < len(names):
-        raise UserInputError(f"--models {args.models!r}: expected one or more different names with commas")
+        raise UserInputError(f"--models {chosen!r}: expected one or more different names with commas")
     return [load_model(shipped[name]) for name in names]
 
 
@@ -244,10 +254,18 @@ def run_bench(args: Bench) -> None:
         tests = paired_tests(per_puzzle(outcomes))
         run.write_bytes("tests.csv", tests.to_csv(index=False, lineterminator="\n").encode())
         names = write_figures(run, results, outcomes, batches, family)
+        sizes = {tier: family.sizes(batch.clues) for tier, batch in batches.items()}
+        known = {tier: found for tier, found in sizes.items() if found is not None}
+        sized = by_size(outcomes, known) if len(known) == len(sizes) else None
+        if sized is not None:
+            run.write_bytes("by_size.csv", sized.to_csv(index=False, lineterminator="\n").encode())
     print(format_results(results))
     print(
         "\nexact: equals the solution; valid: keeps rules and clues; cell: blanks right; interval: 95% Wilson"
     )
+    if sized is not None:
+        print("\nexact % by size\n")
+        print(format_by_size(sized))
     if len(tests):
         print("\nExact paired tests on the same puzzles (McNemar), Holm-adjusted\n")
         print(format_tests(tests))

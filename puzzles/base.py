@@ -159,7 +159,7 @@ class AbstractFamily(ABC):
     technique_names: tuple[str, ...]
     tiers: tuple[str, ...] = (LOGIC, HARD)
     unique: bool = True
-    """Whether a puzzle has one solution; if not, ``solution`` is one of many and `right` judges by the rules."""
+    """Whether a puzzle has one solution; if not, ``solution`` is one of many, and `right` asks the rules."""
 
     @abstractmethod
     def graph(self) -> ConstraintGraph:
@@ -231,7 +231,7 @@ class AbstractFamily(ABC):
         """One puzzle (``[cells]``) as text for people, its ``edges [edges, 1 + members]`` in words."""
 
     def right(self, cells: np.ndarray, solution: np.ndarray) -> np.ndarray:
-        """bool ``[batch, cells]``: which cells are right; those that equal the solution's, unless overridden."""
+        """bool ``[batch, cells]``: which cells are right; by default those that equal the solution's."""
         found: np.ndarray = cells == solution
         return found
 

@@ -1,9 +1,9 @@
 """Shows puzzles as text: `python -m puzzles.show zebra --seed 3 --solution`.
 
-Puzzles come from a stream of the family, by number, or from a file. Everything that differs between families
-is asked of them: `render` for people, and, where a family has them, ``say(cell, value)``, a filled cell in
-words, and ``formats()``, further texts by name: each a function of a batch, which writes its first puzzle, and
-of ``solution``, whether to tell that too.
+Puzzles come from a stream of the family, by number, or from a file. What differs between families is asked of
+them: `render` for people, and two methods that a family may have. ``say(cell, value)`` puts a filled cell in
+words. ``formats()`` gives further texts by name: functions of a batch, which write its first puzzle, and of
+the keyword ``solution``, whether to tell that too.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from planorder.decoding.random import Uniforms, row_keys
 from planorder.decoding.rows import empty_result
 from planorder.decoding.view import Decoded
 from planorder.models.autoregressive import AutoregressiveModel, move_order
-from planorder.models.context import trimmed
+from planorder.models.context import edge_tensor
 from puzzles.base import PuzzleBatch, UserInputError
 
 FREE = "free"
@@ -115,11 +115,7 @@ def decode_autoregressive(
             rank = torch.as_tensor(batch.rank[rows], dtype=torch.int64, device=device)
             cells = move_order(clues, "fixed" if order == FREE else order, rank)
             known = clues.shape[1] - int(blanks[rows[0]])
-            edges = (
-                None
-                if batch.edges is None
-                else trimmed(torch.as_tensor(batch.edges[rows], device=device).long())
-            )
+            edges = edge_tensor(None if batch.edges is None else batch.edges[rows], device)
             keys = row_keys(clues, seed, edges)
             game = Game(clues, cells, known, order != FREE, temperature, keys, edges)
             with torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None):

@@ -10,6 +10,7 @@ import torch
 
 from planorder.decoding.random import row_keys
 from planorder.decoding.view import Decoded
+from planorder.models.context import edge_tensor
 from planorder.tokens import MASK
 from puzzles.base import PuzzleBatch
 
@@ -69,7 +70,7 @@ def open_rows(batch: PuzzleBatch, chosen: np.ndarray, seed: int, device: torch.d
     clue = tokens != MASK
     n = len(tokens)
     is_ranked = bool((batch.rank[batch.blank] >= 0).all())
-    edges = None if batch.edges is None else torch.from_numpy(batch.edges[chosen].astype(np.int64)).to(device)
+    edges = edge_tensor(None if batch.edges is None else batch.edges[chosen], device)
     return Rows(
         place=torch.from_numpy(chosen.astype(np.int64)).to(device),
         key=row_keys(tokens, seed, edges),

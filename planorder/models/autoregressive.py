@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from planorder.models.context import EdgeTokens, trimmed
+from planorder.models.context import EdgeTokens
 from planorder.models.moves import LANGUAGES, AutoregressiveConfig, Block, DecodeCache, embedding
 from puzzles.base import ConstraintGraph, UserInputError
 
@@ -64,8 +64,7 @@ class AutoregressiveModel(nn.Module):
             and the parts of the cell before it; and bool ``[fills, parts]``, whether it is the likeliest.
         """
         symbols = self.language.encode(cells, values)
-        own = None if edges is None else trimmed(edges)
-        hidden = self.trunk(self.read(self.language.embed(symbols)[:, :-1], own))
+        hidden = self.trunk(self.read(self.language.embed(symbols)[:, :-1], edges))
         scores, hits = [], []
         for logits, target in zip(
             self.language.logits(hidden, symbols, fills), symbols[fills].unbind(1), strict=True

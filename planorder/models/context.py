@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -17,11 +18,13 @@ def members_of(graph: ConstraintGraph) -> int:
     return max([len(kind.roles) for kind in graph.puzzle_kinds] + shared, default=0)
 
 
-def trimmed(edges: torch.Tensor) -> torch.Tensor:
-    """Edges ``[batch, edges, 1 + members]`` without the columns that pad every puzzle."""
-    used = (edges[..., 0] >= 0).any(0)
-    width = int(used.nonzero().max()) + 1 if bool(used.any()) else 0
-    return edges[:, :width]
+def edge_tensor(edges: np.ndarray | None, device: str | torch.device = "cpu") -> torch.Tensor | None:
+    """Puzzles' own edges (`PuzzleBatch.edges`) as int64, without the columns that pad every puzzle."""
+    if edges is None:
+        return None
+    used = np.flatnonzero((edges[..., 0] >= 0).any(axis=0))
+    width = int(used[-1]) + 1 if len(used) else 0
+    return torch.from_numpy(edges[:, :width].astype(np.int64)).to(device)
 
 
 class EdgeTokens(nn.Module):

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from planorder.models.attention import attention
-from planorder.models.context import EdgeTokens, trimmed
+from planorder.models.context import EdgeTokens
 from planorder.models.relational import incidence
 from puzzles.base import ConstraintGraph, UserInputError
 
@@ -99,7 +99,7 @@ class Transformer(nn.Module):
             place = place + self.membership @ self.constraint
         x = self.embed(tokens) + place
         if self.context is not None and edges is not None:
-            x = torch.cat([x, self.context(trimmed(edges))], 1)
+            x = torch.cat([x, self.context(edges)], 1)
         for layer in self.layers:
             x = layer(x)
         logits: torch.Tensor = self.head(self.norm(x[:, : tokens.shape[1]]))

@@ -73,9 +73,9 @@ def score(
 
     Returns:
         index, exact (equals the solution), valid (keeps the rules and the clues), cell (share of the
-        blank cells that are right; 1 where nothing was blank), passes, n_blank, hardest (technique id),
-        first_error_step (the earliest step that filled a cell wrongly; -1 without an error or without
-        ``step``), n_errors (blank cells that are wrong).
+        blank cells that are right, of those that the family judges; 1 where nothing was blank), passes,
+        n_blank, hardest (technique id), first_error_step (the earliest step that filled a cell wrongly; -1
+        without an error or without ``step``), n_errors (judged blank cells that are wrong).
 
     Raises:
         UserInputError: an array whose shape is not the batch's.
@@ -87,7 +87,8 @@ def score(
     for name, (array, wanted) in expected.items():
         if array.shape != wanted:
             raise UserInputError(f"{name} has shape {array.shape}: expected {wanted}, one entry a puzzle")
-    wrong = batch.blank & (cells != batch.solution)
+    counted = batch.blank & family.judged()
+    wrong = counted & ~family.right(cells, batch.solution)
     n_blank = batch.blank.sum(axis=1)
     n_errors = wrong.sum(axis=1)
     first_error = np.full(len(batch), -1)
@@ -100,7 +101,7 @@ def score(
             "index": batch.index,
             "exact": (cells == batch.solution).all(axis=1),
             "valid": family.is_valid(cells, batch.clues, batch.edges),
-            "cell": 1 - n_errors / np.maximum(n_blank, 1),
+            "cell": 1 - n_errors / np.maximum(counted.sum(axis=1), 1),
             "passes": passes,
             "n_blank": n_blank,
             "hardest": batch.hardest,

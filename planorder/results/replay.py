@@ -55,7 +55,8 @@ def replay(
     table = tabulate(
         lines, headers=headers, disable_numparse=True, colalign=("right",) * 4 if lines else None
     )
-    return "\n\n".join([heading, table, family.render(cells[row], batch.clues[row])])
+    edges = None if batch.edges is None else batch.edges[row]
+    return "\n\n".join([heading, table, family.render(cells[row], batch.clues[row], edges)])
 
 
 def _line(

@@ -15,6 +15,7 @@ from torch import nn
 
 from planorder.models import ModelConfig, build_model
 from planorder.models.checkpoint import EMA, model_header, read_tensors, save_model, write_tensors
+from planorder.models.context import edge_tensor
 from planorder.results.files import atomic_write, one_line_errors
 from planorder.training.data import DROPOUT, TrainingData
 from planorder.training.objectives import Objective
@@ -127,7 +128,7 @@ class Training:
             torch.from_numpy(part).to(self.device, torch.int64)
             for part in (batch.clues, batch.solution, batch.rank)
         )
-        edges = None if batch.edges is None else torch.from_numpy(batch.edges).to(self.device, torch.int64)
+        edges = edge_tensor(batch.edges, self.device)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.config, self.done)
         self.model.train()

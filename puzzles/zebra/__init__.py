@@ -1,1 +1,1 @@
-"""Zebra (Einstein) puzzles: the clue language, kernels on bit domains, solvers, generator, symmetries, files."""
+"""Zebra (Einstein) puzzles: clue language, kernels on bit masks, solvers, generator, symmetries, files."""

@@ -109,6 +109,8 @@ def parse_line(place: Place, line: str) -> Stated:
             f"not a JSON object at column {error.colno} ({error.msg}) in {quote(line)}; "
             "expected one puzzle a line: put it on one"
         )
+    except UserInputError:  # a key that stands twice
+        raise
     except (RecursionError, ValueError) as error:  # brackets without end; numbers of thousands of digits
         place.refuse(f"not JSON that a puzzle needs ({quote(str(error))}) in {quote(line)}; correct it")
     if not isinstance(found, dict):

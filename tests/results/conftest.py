@@ -15,13 +15,13 @@ class LatinFamily(AbstractFamily):
     n_cells, n_values, grid = 4, 2, (2, 2)
     technique_names = ("given", "single", "search")
 
-    def is_valid(self, cells, clues):
+    def is_valid(self, cells, clues, edges=None):
         squares = cells.reshape(-1, 2, 2)
         rows = (np.sort(squares, axis=2) == [1, 2]).all(axis=(1, 2))
         columns = (np.sort(squares, axis=1) == [[1], [2]]).all(axis=(1, 2))
         return rows & columns & ((clues == 0) | (clues == cells)).all(axis=1)
 
-    def render(self, cells, clues=None):
+    def render(self, cells, clues=None, edges=None):
         return "\n".join(" ".join(map(str, row)) for row in cells.reshape(2, 2))
 
     def graph(self) -> ConstraintGraph:

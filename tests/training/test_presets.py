@@ -24,7 +24,7 @@ def size(preset: str, model: str, family: str = "sudoku") -> int:
     return parameter_count(network)
 
 
-@pytest.mark.parametrize("family", ["sudoku", "sudoku-2x2"])
+@pytest.mark.parametrize("family", ["sudoku", "sudoku-2x2", "zebra"])
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("model", MODELS)
 def test_every_network_builds(preset: str, model: str, family: str) -> None:
@@ -42,8 +42,8 @@ def test_the_dial_grows(model: str) -> None:
 
 
 def test_the_cpu_presets_keep_to_two_million_parameters() -> None:
-    assert CPU_BUDGETS.keys() == MODELS.keys()
-    sizes = {model: size("cpu", model) for model in MODELS}
+    assert all(budgets.keys() == MODELS.keys() for budgets in CPU_BUDGETS.values())
+    sizes = {(model, name): size("cpu", model, name) for model in MODELS for name in CPU_BUDGETS}
     assert max(sizes.values()) <= 2_000_000, sizes
 
 

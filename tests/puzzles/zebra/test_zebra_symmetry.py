@@ -34,6 +34,7 @@ from puzzles.zebra.clues import (
     cell_of,
     given_cells,
 )
+from puzzles.zebra.family import Zebra
 from puzzles.zebra.symmetry import augment, canonical
 
 TURNED = {"immediate_left": [1, 0], "left_of": [1, 0], "between": [2, 1, 0], "ends": [0, 2, 1]}
@@ -224,9 +225,6 @@ def plain_form(edges, solution, houses, attributes, mirrors=(False, True)):
         at = [houses + 1 - int(h) if mirrored else int(h) for h in solution]
         for order in permutations(range(1, attributes + 1)):
             row_of = (0, *order)
-            target = [
-                row_of[c // MOST] * MOST + at[c] - 1 if c // MOST <= attributes else c for c in range(N_CELLS)
-            ]
             image = []
             for edge in edges:
                 name = KINDS[edge[0]].name
@@ -329,6 +327,26 @@ def test_any_puzzle_of_any_size(size, number, seed):
     after = augment(batch, rng)
     check_image(batch, after)
     np.testing.assert_array_equal(forms(after), forms(batch))
+
+
+@pytest.mark.parametrize("tier", ["logic", "hard"])
+def test_generated_puzzles_keep_one_solution_and_their_form(tier):
+    family = Zebra("zebra")
+    batch = family.generate("val", tier, 16)
+    form = family.canonical(batch.clues, batch.edges)
+    np.testing.assert_array_equal(form, forms(batch))
+    for seed in range(3):
+        after = augment(batch, np.random.default_rng(seed))
+        for pair in rows(batch, after):
+            check_image(*pair)
+        count, first = family.count_solutions(after.clues, edges=after.edges)
+        np.testing.assert_array_equal(count, 1)
+        np.testing.assert_array_equal(first, after.solution)
+        np.testing.assert_array_equal(forms(after), form)
+    puzzles = unpacked(batch, form)
+    count, first = family.count_solutions(puzzles.clues, edges=puzzles.edges)
+    np.testing.assert_array_equal(count, 1)
+    np.testing.assert_array_equal(first, puzzles.solution)
 
 
 def test_the_plain_twin_writes_down_all_fillings():
