@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from puzzles.base import AbstractFamily, UserInputError
+from puzzles.naesat import NaeSat
 from puzzles.sudoku.family import Sudoku
 from puzzles.zebra.family import Zebra
 
@@ -15,6 +16,11 @@ FAMILIES: dict[str, AbstractFamily] = {
     "sudoku-4x4": Sudoku("sudoku-4x4", 4, 4),
     "zebra": Zebra("zebra"),
     "zebra-grid": Zebra("zebra-grid", layout="grid"),
+    "naesat": NaeSat("naesat", 25, 275),
+    "naesat-30-270": NaeSat("naesat-30-270", 30, 270),
+    "naesat-40-260": NaeSat("naesat-40-260", 40, 260),
+    "naesat-50-250": NaeSat("naesat-50-250", 50, 250),
+    "naesat-100-200": NaeSat("naesat-100-200", 100, 200),
 }
 """All families by name."""
 

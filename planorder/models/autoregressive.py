@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from planorder.models.context import EdgeTokens
+from planorder.models.context import EdgeTokens, seen_with
 from planorder.models.moves import LANGUAGES, AutoregressiveConfig, Block, DecodeCache, embedding
 from puzzles.base import ConstraintGraph, UserInputError
 
@@ -64,10 +64,12 @@ class AutoregressiveModel(nn.Module):
             and the parts of the cell before it; and bool ``[fills, parts]``, whether it is the likeliest.
         """
         symbols = self.language.encode(cells, values)
-        hidden = self.trunk(self.read(self.language.embed(symbols)[:, :-1], edges))
+        tokens = self.read(self.language.embed(symbols)[:, :-1], edges)
+        seen = self.seen(edges, tokens.shape[1])
+        hidden = self.trunk(tokens, seen=seen)
         scores, hits = [], []
         for logits, target in zip(
-            self.language.logits(hidden, symbols, fills), symbols[fills].unbind(1), strict=True
+            self.language.logits(hidden, symbols, fills, seen), symbols[fills].unbind(1), strict=True
         ):
             scores.append(-F.cross_entropy(logits.float(), target, reduction="none"))
             hits.append(logits.argmax(1) == target)
@@ -76,18 +78,26 @@ class AutoregressiveModel(nn.Module):
     def read(self, tokens: torch.Tensor, edges: torch.Tensor | None, first: int = 0) -> torch.Tensor:
         """Tokens ``[batch, tokens, width]`` of moves with their positions, from ``first``; edges before them.
 
-        A token stands for each of ``edges``; those that pad stand for nothing said.
+        A token stands for each of ``edges``; those that pad are not looked at.
         """
         placed = tokens + self.position.weight[first : first + tokens.shape[1]]
         if self.context is None or edges is None:
             return placed
         return torch.cat([self.context(edges), placed], 1)
 
-    def trunk(self, tokens: torch.Tensor, cache: DecodeCache | None = None) -> torch.Tensor:
+    def seen(self, edges: torch.Tensor | None, tokens: int) -> torch.Tensor | None:
+        """bool ``[batch, tokens]``: which of the tokens, those of edges first, are no pads; None: all."""
+        if self.context is None or edges is None:
+            return None
+        return seen_with(edges, tokens - edges.shape[1], before=True)
+
+    def trunk(
+        self, tokens: torch.Tensor, cache: DecodeCache | None = None, seen: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """States ``[batch, tokens, width]`` after each token with its position; they follow ``cache``."""
         x = self.dropout(tokens)
         for i, block in enumerate(self.blocks):
-            x = block(x, None if cache is None else cache.layers[i])
+            x = block(x, None if cache is None else cache.layers[i], seen)
         return x
 
     def new_cache(self, edges: torch.Tensor | None = None) -> DecodeCache:
@@ -101,14 +111,15 @@ class AutoregressiveModel(nn.Module):
 
         Returns the logits of the next move's first part.
         """
-        cache.hidden = self.trunk(self.read(self.language.embed(symbols), edges), cache)
+        cache.seen = self.seen(edges, cache.capacity)
+        cache.hidden = self.trunk(self.read(self.language.embed(symbols), edges), cache, cache.seen)
         return self.language.next_logits(0, symbols.new_zeros(len(symbols), self.language.parts), cache)
 
     def advance(self, part: int, move: torch.Tensor, cache: DecodeCache) -> torch.Tensor:
         """Takes ``part`` of ``move [batch, parts]``; gives logits ``[batch, symbols]`` of the next part."""
         token = self.language.token(part, move)
         if token is not None:
-            cache.hidden = self.trunk(self.read(token, None, cache.read_moves), cache)
+            cache.hidden = self.trunk(self.read(token, None, cache.read_moves), cache, cache.seen)
         return self.language.next_logits((part + 1) % self.language.parts, move, cache)
 
 

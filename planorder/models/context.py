@@ -39,9 +39,16 @@ class EdgeTokens(nn.Module):
         nn.init.normal_(self.member.weight, std=0.02)
 
     def forward(self, edges: torch.Tensor) -> torch.Tensor:
-        """``[batch, edges, width]``; what pads (-1) is embedded as an edge that says nothing."""
+        """``[batch, edges, width]``; those that pad (-1) are not to be looked at, see `seen_with`."""
         role = torch.arange(self.members, device=edges.device) * (self.nodes + 1)
         return self.kind(edges[..., 0] + 1) + self.member(edges[..., 1:] + 1 + role).sum(2)
+
+
+def seen_with(edges: torch.Tensor, tokens: int, before: bool) -> torch.Tensor:
+    """bool ``[batch, edges + tokens]``: all but what pads; edges stand before or last."""
+    real = edges[..., 0] >= 0
+    ones = real.new_ones(len(edges), tokens)
+    return torch.cat([real, ones] if before else [ones, real], 1)
 
 
 class Incidence(NamedTuple):

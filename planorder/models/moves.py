@@ -85,14 +85,18 @@ class LayerCache:
 
 
 class DecodeCache:
-    """What a decode keeps between two passes: every block's keys and values, and the newest hidden states."""
+    """What a decode keeps between two passes: every block's keys and values, and the newest hidden states.
+
+    ``seen [batch, capacity]`` says which tokens are not those of edges that pad; None where there are none.
+    """
 
     def __init__(self, config: AutoregressiveConfig, context: int = 0) -> None:
-        capacity = context + config.n_cells * LANGUAGES[config.format].passes
+        self.capacity = capacity = context + config.n_cells * LANGUAGES[config.format].passes
         self.context = context
         self.layers = [LayerCache(capacity) for _ in range(config.layers)]
         self.value = LayerCache(capacity)
         self.hidden = torch.empty(0)
+        self.seen: torch.Tensor | None = None
 
     @property
     def read_moves(self) -> int:
@@ -119,11 +123,19 @@ class Block(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.down.weight)
 
-    def forward(self, x: torch.Tensor, cache: LayerCache | None = None) -> torch.Tensor:
-        """Attends to the past of ``x [batch, tokens, width]`` itself."""
-        return self.think(self.attend(x, x, cache))
+    def forward(
+        self, x: torch.Tensor, cache: LayerCache | None = None, seen: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Attends to the past of ``x [batch, tokens, width]`` itself; ``seen`` as in `attention`."""
+        return self.think(self.attend(x, x, cache, seen))
 
-    def attend(self, x: torch.Tensor, memory: torch.Tensor, cache: LayerCache | None = None) -> torch.Tensor:
+    def attend(
+        self,
+        x: torch.Tensor,
+        memory: torch.Tensor,
+        cache: LayerCache | None = None,
+        seen: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """``x [batch, queries, width]`` plus what it attends to.
 
         Args:
@@ -131,12 +143,13 @@ class Block(nn.Module):
                 a single one, the newest, which sees all.
             memory: ``[batch, tokens, width]``, the tokens that are not in ``cache`` yet.
             cache: earlier tokens; None where ``memory`` holds them all.
+            seen: bool ``[batch, at least tokens]``, which tokens may be looked at; None: all.
         """
         batch, queries, width = x.shape
         q = self.query(norm(x)).view(batch, queries, self.heads, -1).transpose(1, 2)
         kv = self.memory(norm(memory)).view(batch, memory.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
         k, v = (kv if cache is None else cache.append(kv)).unbind()
-        heard = attention(q, k, v, causal=True)
+        heard = attention(q, k, v, causal=True, seen=seen)
         return x + self.dropout(self.out(heard.transpose(1, 2).reshape(batch, queries, width)))
 
     def think(self, x: torch.Tensor) -> torch.Tensor:
@@ -170,11 +183,17 @@ class AbstractLanguage(nn.Module, ABC):
         """The start and the moves ``[batch, moves, parts]``: ``[batch, 1 + moves * passes, width]``."""
 
     @abstractmethod
-    def logits(self, hidden: torch.Tensor, symbols: torch.Tensor, fills: torch.Tensor) -> list[torch.Tensor]:
+    def logits(
+        self,
+        hidden: torch.Tensor,
+        symbols: torch.Tensor,
+        fills: torch.Tensor,
+        seen: torch.Tensor | None = None,
+    ) -> list[torch.Tensor]:
         """Logits ``[fills, symbols]`` of each part, teacher-forced, of the moves that ``fills`` marks.
 
         ``hidden [batch, context + moves * passes, width]`` are the states before the tokens, after those of
-        the context; ``fills`` is bool ``[batch, moves]``.
+        the context; ``fills`` is bool ``[batch, moves]``; ``seen`` as in `attention`.
         """
 
     @abstractmethod
@@ -250,11 +269,17 @@ class Moves(AbstractLanguage):
         tokens = self.cell(symbols[..., 0]) + self.value(symbols[..., 1])
         return torch.cat([self.start.expand(len(symbols), 1, -1), tokens], 1)
 
-    def logits(self, hidden: torch.Tensor, symbols: torch.Tensor, fills: torch.Tensor) -> list[torch.Tensor]:
+    def logits(
+        self,
+        hidden: torch.Tensor,
+        symbols: torch.Tensor,
+        fills: torch.Tensor,
+        seen: torch.Tensor | None = None,
+    ) -> list[torch.Tensor]:
         """See `AbstractLanguage.logits`."""
         context = hidden.shape[1] - fills.shape[1]
         chosen = F.pad(self.chosen(symbols[..., 0]), (0, 0, context, 0))
-        at_cell = self.value_block.attend(hidden + chosen, hidden)[:, context:][fills]
+        at_cell = self.value_block.attend(hidden + chosen, hidden, seen=seen)[:, context:][fills]
         before = hidden[:, context:][fills]
         return [self.cell_head(norm(before)), self.value_head(norm(self.value_block.think(at_cell)))]
 
@@ -271,7 +296,8 @@ class Moves(AbstractLanguage):
         newest = cache.hidden[:, -1:]
         if part == 0:
             return self.cell_head(norm(newest[:, 0]))
-        at_cell = self.value_block.attend(newest + self.chosen(move[:, :1]), cache.hidden, cache.value)
+        query = newest + self.chosen(move[:, :1])
+        at_cell = self.value_block.attend(query, cache.hidden, cache.value, cache.seen)
         return self.value_head(norm(self.value_block.think(at_cell[:, 0])))
 
 
@@ -303,7 +329,13 @@ class Triples(AbstractLanguage):
         """See `AbstractLanguage.embed`."""
         return self.symbol(F.pad(symbols.flatten(1), (1, 0), value=self.start))
 
-    def logits(self, hidden: torch.Tensor, symbols: torch.Tensor, fills: torch.Tensor) -> list[torch.Tensor]:
+    def logits(
+        self,
+        hidden: torch.Tensor,
+        symbols: torch.Tensor,
+        fills: torch.Tensor,
+        seen: torch.Tensor | None = None,
+    ) -> list[torch.Tensor]:
         """See `AbstractLanguage.logits`."""
         context = hidden.shape[1] - fills.shape[1] * self.parts
         before = hidden[:, context:].reshape(*fills.shape, self.parts, -1)[fills]

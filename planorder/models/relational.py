@@ -113,63 +113,6 @@ class Relational(nn.Module):
     """
 
     pool: torch.Tensor
-    spread: torch.Tensor
-    groups: tuple[int, ...]
-    own: Incidence | None
-
-
-class Block(nn.Module):
-    """One turn: every cell hears the mean of each of its constraints and of its own values, then thinks.
-
-    Constraints whose members have roles speak first, each by `EdgeMessages`.
-    ``x [cells, batch * values, channels]`` to the same shape. Cells come first so that pooling over all
-    constraints, and spreading what they say, are one dense product each with the incidence matrix.
-    """
-
-    def __init__(self, config: RelationalConfig, graph: ConstraintGraph, states: int) -> None:
-        super().__init__()
-        c, h = config.channels, config.hidden
-        kinds, with_roles = sum(not edges.roles for edges in graph.edges), role_kinds(graph)
-        self.messages = EdgeMessages(c, with_roles, members_of(graph)) if with_roles else None
-        self.inject = nn.Embedding(states, c)
-        self.own = nn.Linear(c, h)
-        self.edge = nn.Parameter(torch.empty(kinds, c, h).normal_(std=c**-0.5))
-        self.cell = nn.Linear(c, h, bias=False) if config.by_value else None
-        self.out = nn.Linear(h, c, bias=False)
-        nn.init.normal_(self.inject.weight, std=0.5)
-        nn.init.zeros_(self.out.weight)
-
-    def forward(self, x: torch.Tensor, clues: torch.Tensor, messages: Messages, values: int) -> torch.Tensor:
-        """Adds ``clues``, which have the shape of ``x``, and the block's update."""
-        cells, rows, c = x.shape
-        x = x + clues
-        if self.messages is not None and messages.own is not None:
-            told = self.messages(F.layer_norm(x, (c,)).transpose(0, 1), messages.own)
-            x = x + told.transpose(0, 1)
-        y = F.layer_norm(x, (c,))
-        hidden = self.own(y)
-        if messages.groups:
-            heard = (messages.pool @ y.reshape(cells, -1)).reshape(-1, rows, c).split(messages.groups)
-            weights = self.edge.to(y.dtype)
-            said = torch.cat([unit @ weight for unit, weight in zip(heard, weights, strict=True)])
-            hidden = hidden + (messages.spread @ said.reshape(len(said), -1)).reshape(cells, rows, -1)
-        if self.cell is not None:
-            by_cell = hidden.reshape(cells, rows // values, values, -1)
-            by_cell += self.cell(y.reshape(*by_cell.shape[:3], c).mean(2)).unsqueeze(2)
-        return x + self.out(F.relu_(hidden).square())
-
-
-class Relational(nn.Module):
-    """Message passing on the constraint graph, one call for tokens to logits.
-
-    The graph is data: hyperedges of any number of kinds, so the network knows no puzzle's name. A kind of
-    interchangeable members has a matrix of its own; edges whose members have roles, among them those that
-    only one puzzle has, speak through a matrix a role. A tied block, with the embedded clues added back at every turn,
-    follows recurrent networks for puzzles (Palm et al., arXiv 1711.08028; Yang et al., arXiv 2307.04895);
-    sharing weights over interchangeable values follows symmetry-equivariant recurrent reasoning models.
-    """
-
-    pool: torch.Tensor
     with_roles: torch.Tensor
 
     def __init__(self, config: RelationalConfig, graph: ConstraintGraph) -> None:

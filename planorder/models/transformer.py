@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from planorder.models.attention import attention
-from planorder.models.context import EdgeTokens
+from planorder.models.context import EdgeTokens, seen_with
 from planorder.models.relational import incidence
 from puzzles.base import ConstraintGraph, UserInputError
 
@@ -59,13 +59,13 @@ class Layer(nn.Module):
         nn.init.zeros_(self.project.weight)
         nn.init.zeros_(self.down.weight)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """``[batch, cells, width]`` to the same."""
+    def forward(self, x: torch.Tensor, seen: torch.Tensor | None = None) -> torch.Tensor:
+        """``[batch, tokens, width]`` to the same; ``seen`` as in `attention`."""
         drop = self.dropout if self.training else 0.0
         batch, cells, width = x.shape
         qkv = self.qkv(self.attention_norm(x)).reshape(batch, cells, 3, self.heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        heard = attention(q, k, v, causal=False)
+        heard = attention(q, k, v, causal=False, seen=seen)
         x = x + F.dropout(self.project(heard.transpose(1, 2).reshape(batch, cells, width)), drop)
         return x + F.dropout(self.down(F.gelu(self.up(self.mlp_norm(x)))), drop)
 
@@ -98,9 +98,11 @@ class Transformer(nn.Module):
         if self.constraint is not None:
             place = place + self.membership @ self.constraint
         x = self.embed(tokens) + place
+        seen = None
         if self.context is not None and edges is not None:
             x = torch.cat([x, self.context(edges)], 1)
+            seen = seen_with(edges, tokens.shape[1], before=False)
         for layer in self.layers:
-            x = layer(x)
+            x = layer(x, seen)
         logits: torch.Tensor = self.head(self.norm(x[:, : tokens.shape[1]]))
         return logits.float()

@@ -14,9 +14,10 @@ from puzzles.base import HARD, LOGIC, AbstractFamily, ConstraintGraph, EdgeSet, 
 from puzzles.seeding import stream_keys
 from puzzles.zebra import symmetry
 from puzzles.zebra.clues import KINDS, LEAST, MEMBERS, MOST, N_CELLS, ROWS, size_of, to_grid
+from puzzles.zebra.counting import count_solutions_many
 from puzzles.zebra.formats import read_puzzles, render
 from puzzles.zebra.generator import MAX_CLUES, TRIES, stream
-from puzzles.zebra.kernels import count_solutions_many, valid_grids
+from puzzles.zebra.kernels import valid_grids
 from puzzles.zebra.logical import SEARCH, TECHNIQUES, solve_logically
 
 SPLITS = {"train": (0, 90), "val": (90, 95), "test": (95, 100)}
@@ -53,7 +54,8 @@ class Zebra(AbstractFamily):
             layout: "position" or "grid".
             houses: of every puzzle, 3 to 6; None for all, in equal shares.
             attributes: of every puzzle, likewise.
-            redundant: so many further true clues a puzzle, which it does not need.
+            redundant: up to so many further true clues a puzzle, of those it does not need. With all of
+                them the rules solve it, so that small puzzles of tier "hard" are not to be had with many.
 
         Raises:
             UserInputError: a number out of range, or an unknown layout.
@@ -121,7 +123,8 @@ class Zebra(AbstractFamily):
         )  # fmt: skip
         if failed >= 0:
             raise UserInputError(
-                f"{self.name}: no {tier} puzzle of split {split} in {TRIES} tries at index {first + failed}"
+                f"{self.name}: no {tier} puzzle of split {split} in {TRIES} tries at index {first + failed}; "
+                "expected one; ask for larger sizes or fewer redundant clues"
             )
 
     def _shown(self, batch: PuzzleBatch) -> PuzzleBatch:
@@ -155,7 +158,8 @@ class Zebra(AbstractFamily):
         out = np.empty(len(cells), np.bool_)
         if self.layout == "grid":
             kept = ((clues == 0) | (clues == cells)).all(axis=1)
-            whole = (np.sort(cells.reshape(-1, ROWS, MOST), axis=2) == np.arange(1, MOST + 1)).all(axis=(1, 2))
+            rows = np.sort(cells.reshape(-1, ROWS, MOST), axis=2)
+            whole = (rows == np.arange(1, MOST + 1)).all(axis=(1, 2))
             positions = np.where((kept & whole)[:, None], to_grid(cells), 0).astype(cells.dtype)
             valid_grids(positions, np.zeros_like(clues), own(edges, len(cells)), out)
         else:
@@ -167,10 +171,14 @@ class Zebra(AbstractFamily):
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `AbstractFamily.count_solutions`."""
         count, first = np.empty(len(clues), np.int64), np.empty(clues.shape, np.int8)
-        count_solutions_many(self._positions(clues), own(edges, len(clues)), limit, count, first)
-        if self.layout == "grid":
-            first = np.where(count[:, None] > 0, to_grid(first), 0).astype(np.int8)
-        return count, first
+        if self.layout == "position":
+            count_solutions_many(clues, own(edges, len(clues)), limit, count, first)
+            return count, first
+        good = consistent(clues)  # what is not has no positions
+        positions = self._positions(np.where(good[:, None], clues, 0).astype(np.int8))
+        count_solutions_many(positions, own(edges, len(clues)), limit, count, first)
+        count[~good] = 0
+        return count, np.where(count[:, None] > 0, to_grid(first), 0).astype(np.int8)
 
     def rate(
         self,
@@ -229,14 +237,20 @@ class Zebra(AbstractFamily):
 
 
 def own(edges: np.ndarray | None, n: int) -> np.ndarray:
-    """The puzzles' clues, or none."""
-    return np.full((n, 0, 1 + MEMBERS), -1, np.int16) if edges is None else edges
+    """The puzzles' clues, or none; always of the one layout in memory that kernels are compiled for."""
+    none = np.full((n, 0, 1 + MEMBERS), -1, np.int16)
+    return none if edges is None else np.ascontiguousarray(edges, np.int16)
+
+
+def consistent(clues: np.ndarray) -> np.ndarray:
+    """bool ``[batch]``: in grid layout, every clue in cells is a value that its row has once."""
+    rows = np.sort(clues.reshape(-1, ROWS, MOST), axis=2)
+    once = (rows[..., 1:] != rows[..., :-1]) | (rows[..., 1:] == 0)
+    return once.all(axis=(1, 2)) & ((rows >= 0) & (rows <= MOST)).all(axis=(1, 2))
 
 
 def empty(version: str, n: int, width: int) -> PuzzleBatch:
     """A batch to be filled."""
     clues, solution, technique = (np.zeros((n, N_CELLS), np.int8) for _ in range(3))
     rank, edges = np.zeros((n, N_CELLS), np.int16), np.full((n, width, 1 + MEMBERS), -1, np.int16)
-    return PuzzleBatch(
-        version, clues, solution, rank, technique, np.zeros(n, np.int8), np.arange(n), edges
-    )
+    return PuzzleBatch(version, clues, solution, rank, technique, np.zeros(n, np.int8), np.arange(n), edges)

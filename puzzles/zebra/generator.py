@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from puzzles.sudoku.kernels import below, mix, shuffle
+from puzzles.sudoku.kernels import below, shuffle
 from puzzles.zebra.clues import (
     BETWEEN,
     DIFFERENT,
@@ -22,7 +22,9 @@ from puzzles.zebra.clues import (
     ROWS,
     SAME,
 )
-from puzzles.zebra.kernels import OPEN, SOLVED, apply_clue, count_from, propagate, start
+from puzzles.zebra.counting import count_from
+from puzzles.zebra.hashing import invariant_hash
+from puzzles.zebra.kernels import ALL_CELLS, OPEN, SOLVED, apply_clue, clue_at, propagate, start
 from puzzles.zebra.logical import SEARCH, solve_one
 
 MAX_CLUES = 32
@@ -33,7 +35,8 @@ TRIES = 10_000
 """Attempts after which a stream gives up on an index."""
 
 KIND_OF = np.repeat(
-    [SAME, DIFFERENT, NEXT_TO, ENDS, IMMEDIATE_LEFT, LEFT_OF, BETWEEN, GAP1, GAP2], [4, 1, 2, 2, 2, 2, 1, 1, 1]
+    [SAME, DIFFERENT, NEXT_TO, ENDS, IMMEDIATE_LEFT, LEFT_OF, BETWEEN, GAP1, GAP2],
+    [4, 1, 2, 2, 2, 2, 1, 1, 1],
 )
 """Kinds of clues by weight: those of Shah et al. (arXiv 2409.10502), and one for each of the gaps."""
 HOUSE_SHARE = 8
@@ -69,10 +72,10 @@ def draw_clue(houses, attributes, value_at, use, rng, clue):
     x = 1 + below(rng, houses)
     y = x
     z = 0
-    if kind == SAME or kind == ENDS:
+    if kind in (SAME, ENDS):
         if kind == ENDS and x != 1 and x != houses:
             return False
-    elif kind == DIFFERENT or kind == LEFT_OF:
+    elif kind in (DIFFERENT, LEFT_OF):
         y = 1 + below(rng, houses)
         if y == x or (kind == LEFT_OF and y < x):
             return False
@@ -87,7 +90,8 @@ def draw_clue(houses, attributes, value_at, use, rng, clue):
         y = x + gap if below(rng, 2) else x - gap
     if y < 1 or y > houses:
         return False
-    rows = (random_row(attributes, use, rng), random_row(attributes, use, rng), random_row(attributes, use, rng))
+    first = random_row(attributes, use, rng)
+    rows = (first, random_row(attributes, use, rng), random_row(attributes, use, rng))
     clue[0] = kind
     clue[1] = rows[0] * MOST + value_at[rows[0] * MOST + x - 1] - 1
     clue[3] = -1
@@ -100,10 +104,9 @@ def draw_clue(houses, attributes, value_at, use, rng, clue):
     if kind == BETWEEN:
         clue[3] = rows[2] * MOST + value_at[rows[2] * MOST + z - 1] - 1
         return rows[0] + rows[1] + rows[2] > 0
-    if kind == SAME or kind == DIFFERENT:
-        if rows[0] == rows[1]:
-            return False
-    if kind != IMMEDIATE_LEFT and kind != LEFT_OF and clue[1] > clue[2]:
+    if kind in (SAME, DIFFERENT) and rows[0] == rows[1]:
+        return False
+    if kind not in (IMMEDIATE_LEFT, LEFT_OF) and clue[1] > clue[2]:
         clue[1], clue[2] = clue[2], clue[1]
     return rows[0] + rows[1] > 0
 
@@ -138,7 +141,8 @@ def enough_clues(houses, attributes, given, value_at, rng, edges, alive, domain)
             if clue[k] >= 0 and clue[0] != ENDS:
                 use[clue[k] // MOST] += 1
         n += 1
-        if apply_clue(domain, clue) and propagate(domain, edges, alive, n, True) == SOLVED:
+        changed = apply_clue(domain, clue_at(edges, n - 1))
+        if changed and propagate(domain, edges, alive, n, True, changed) == SOLVED:
             return n
         if n == POOL:
             break
@@ -149,74 +153,25 @@ def enough_clues(houses, attributes, given, value_at, rng, edges, alive, domain)
 def drop_clues(hard, n, edges, alive, domains, order, rng, first):
     """Drops clues in random order: while the rules still solve it, or while the solution stays unique.
 
-    ``domains [N_CELLS + 2, N_CELLS]``: the last row holds the empty puzzle's, the others are scratch.
+    ``domains [N_CELLS + 2, N_CELLS]``: the last row holds the empty puzzle's, and what the clues that stay
+    make of it; the others are scratch. Says whether the rules solve what is left.
     """
+    kept, state = np.zeros(n, np.bool_), OPEN
     for k in range(n):
         order[k] = k
     shuffle(order[:n], rng)
     for k in order[:n]:
         alive[k] = False
         domains[0] = domains[-1]
-        state = propagate(domains[0], edges, alive, n, True)
-        if state == OPEN and hard:
-            state = SOLVED if count_from(domains, edges, alive, n, 2, first) == 1 else OPEN
-        if state != SOLVED:
-            alive[k] = True
-
-
-@njit(cache=True, nogil=True)
-def invariant_hash(edges, alive, n, houses, attributes, house):
-    """uint64 that symmetric puzzles share: value names, attribute order and mirror do not change it.
-
-    Values are known by their house, attributes by what clues say of them (two rounds of refinement), and a
-    puzzle and its mirror image are hashed alike. Different puzzles may collide; symmetric ones never differ.
-    """
-    total = np.uint64(0)
-    label = np.empty(ROWS, np.uint64)
-    fresh = np.empty(ROWS, np.uint64)
-    for mirrored in range(2):
-        for row in range(ROWS):
-            label[row] = np.uint64(7) if row == 0 else np.uint64(11)
-        for _ in range(3):
-            fresh[:] = label
-            said = np.uint64(0)
-            for k in range(n):
-                if alive[k]:
-                    word = clue_word(edges[k], houses, house, label, mirrored)
-                    said += mix(word)
-                    for member in range(1, 4):
-                        cell = edges[k, member]
-                        if cell >= 0:
-                            role = role_of(edges[k], member, mirrored)
-                            h = house[cell] if not mirrored else houses + 1 - house[cell]
-                            fresh[cell // MOST] += mix(word + np.uint64(64 * h + 1024 * role))
-            for row in range(1, ROWS):
-                label[row] = mix(fresh[row])
-        total += mix(said)
-    return mix(total + np.uint64(houses * 64 + attributes))
-
-
-@njit(cache=True, nogil=True)
-def role_of(clue, member, mirrored):
-    """The role of a member from 0; 0 for all members that may be swapped, turned round by the mirror."""
-    kind = clue[0]
-    if kind == IMMEDIATE_LEFT or kind == LEFT_OF:
-        return 2 - member if mirrored else member - 1
-    if kind == BETWEEN:
-        return 3 - member if mirrored else member - 1
-    return 1 if kind == ENDS and member > 1 else 0
-
-
-@njit(cache=True, nogil=True)
-def clue_word(clue, houses, house, label, mirrored):
-    """uint64 of what a clue says, with labels in place of attributes."""
-    word = np.uint64(0)
-    for member in range(1, 4):
-        cell = clue[member]
-        if cell >= 0:
-            h = house[cell] if not mirrored else houses + 1 - house[cell]
-            word += mix(label[cell // MOST] + np.uint64(64 * h + 1024 * role_of(clue, member, mirrored)))
-    return mix(word + np.uint64(clue[0] + 1))
+        if hard:  # there is one solution, so any other without this clue breaks it
+            needed = count_from(domains, edges, alive, n, 1, first, k) > 0
+        else:
+            needed = propagate(domains[0], edges, alive, n, True, ALL_CELLS) != SOLVED
+        alive[k] = kept[k] = needed
+        if needed:
+            changed = apply_clue(domains[-1], clue_at(edges, k))
+            state = propagate(domains[-1], edges, kept, n, True, changed)
+    return state == SOLVED
 
 
 @njit(cache=True, nogil=True)
@@ -260,9 +215,11 @@ def stream(
             if n == 0:
                 continue
             start(clues[row], domains[-1])
-            drop_clues(hard, n, pool, alive, domains, order, rng, first)
-            bucket = invariant_hash(pool, alive, n, n_houses, n_attributes, house) % np.uint64(100)
-            if bucket < low or bucket >= high or not write(pool, alive, n, redundant, order, edges[row]):
+            solved = drop_clues(hard, n, pool, alive, domains, order, rng, first)
+            if solved == hard or not write(pool, alive, n, redundant, order, edges[row]):
+                continue
+            bucket = invariant_hash(edges[row], n_houses, n_attributes, house) % np.uint64(100)
+            if bucket < low or bucket >= high:
                 continue
             hardest[row] = solve_one(clues[row], edges[row], rank[row], technique[row])
             if (hardest[row] == SEARCH) == hard:
@@ -285,7 +242,7 @@ def give(houses, attributes, clues):
 
 @njit(cache=True, nogil=True)
 def write(pool, alive, n, redundant, order, edges):
-    """Writes the clues that are left, and so many of those dropped; False where there are too many."""
+    """Writes the clues that are left, and up to so many of those dropped; False where there are too many."""
     edges[:] = -1
     used, extra = 0, redundant
     for k in order[:n]:

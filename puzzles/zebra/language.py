@@ -283,7 +283,9 @@ def _edges(raw: Raw, houses: int, attributes: int, bases: Bases) -> np.ndarray:
     cells = np.where(attribute > _NONE, row * MOST + value - 1, -1)
     ends = raw.clues[:, 0] == ENDS
     outer = [cell_of(0, 1), cell_of(0, houses)]
-    for k in np.flatnonzero(ends & ~np.isin(cells[:, 1:], [-1, *outer]).all(axis=1)):
+    others = cells[:, 1:]
+    inner = ((others >= 0) & (others != outer[0]) & (others != outer[1])).any(axis=1)
+    for k in np.flatnonzero(ends & inner):
         raw.place.refuse(f"clue {k + 1}, ends, names an inner house; expected the first and the last")
     cells[ends, 1:] = outer
     return np.column_stack([raw.clues[:, 0], cells]).astype(np.int16)

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from puzzles.zebra.clues import MOST, N_CELLS
-from puzzles.zebra.kernels import apply_clue, lowest_bit, popcount, start
+from puzzles.zebra.kernels import apply_clue, clue_at, lowest_bit, popcount, start
 
 TECHNIQUES = ("given", "clue", "elimination", "hidden single", "naked pair", "search")
 """Names of technique ids, easiest first.
@@ -26,7 +26,7 @@ GIVEN, CLUE, ELIMINATION, HIDDEN_SINGLE, NAKED_PAIR, SEARCH = range(len(TECHNIQU
 
 
 class Solve(NamedTuple):
-    """What the logical solver did: rank int16 and technique int8 ``[batch, cells]``, hardest int8 ``[batch]``."""
+    """What the solver did: rank int16 and technique int8 ``[batch, cells]``, hardest int8 ``[batch]``."""
 
     rank: np.ndarray
     technique: np.ndarray
@@ -81,14 +81,8 @@ def solve_one(clues, edges, rank, technique):
 def easiest_step(domain, struck, rank, clues, edges):
     """Applies the first instance of the easiest rule that changes something; its technique, or 0."""
     for k in range(len(edges)):
-        if edges[k, 0] >= 0:
-            changed = apply_clue(domain, edges[k])
-            if changed:
-                for member in range(3):
-                    if changed >> member & 1:
-                        cell = edges[k, member + 1]
-                        struck[cell] = max(struck[cell], CLUE)
-                return CLUE
+        if edges[k, 0] >= 0 and apply_clue(domain, clue_at(edges, k)):
+            return CLUE
     for cell in range(N_CELLS):
         if (rank[cell] >= 0 or clues[cell]) and strike(domain, struck, cell, -1, ELIMINATION):
             return ELIMINATION

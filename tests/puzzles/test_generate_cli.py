@@ -193,7 +193,7 @@ def test_a_folder_that_only_others_may_write(
     ("arguments", "message"),
     [
         (["sudoko"], "family 'sudoko' is unknown: expected one of .*; did you mean 'sudoku'\\?"),
-        (["zebra"], "family 'zebra' is unknown: expected one of sudoku, .*, sudoku-4x4"),
+        (["chess"], "family 'chess' is unknown: expected one of sudoku, .*, zebra-grid.*"),
         (["sudoku-2x2", "--split", "trian"], "split 'trian' of sudoku-2x2: expected one of train, val, test"),
         (["sudoku-2x2", "--tier", "hard"], "tier 'hard' of sudoku-2x2: expected one of logic"),
     ],

@@ -86,7 +86,7 @@ def test_solution_and_order_follow_the_puzzle(capsys):
     )
     assert out.startswith(plain.rstrip("\n"))
     assert TELLING.render(batch.solution[0], batch.clues[0]) in out
-    steps = out[out.index("Order") :].splitlines()[2:]
+    steps = out[out.index("Order") :].rstrip().splitlines()[2:]
     cells = batch.rank[0].argsort()[-batch.blank.sum() :]
     assert len(steps) == len(cells)
     for k, (step, cell) in enumerate(zip(steps, cells, strict=True), 1):
