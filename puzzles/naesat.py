@@ -24,7 +24,6 @@ numbers of steps, of samples and noise are given for their other tasks alone. Wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from math import gcd
 from pathlib import Path
@@ -34,9 +33,8 @@ import numpy as np
 from puzzles.base import LOGIC, AbstractFamily, ConstraintGraph, EdgeSet, PuzzleBatch, UserInputError
 from puzzles.naesat_kernels import count_sequences_many
 from puzzles.naesat_text import SYMBOLS, read_clues, render
-from puzzles.seeding import stream_keys
+from puzzles.seeding import check_stream, fill_chunks, stream_keys
 
-SPLITS = ("train", "val", "test")
 LATENT, OBSERVATION, SEARCH = 1, 2, 3
 """Technique ids: a latent that no given observation is about, so that any value will do; an observation, once
 its latents are known; a latent that a given observation is about."""
@@ -110,27 +108,19 @@ class NaeSat(AbstractFamily):
         Raises:
             UserInputError: an unknown split or tier, or a negative number.
         """
-        for kind, value, known in (("split", split, SPLITS), ("tier", tier, self.tiers)):
-            if value not in known:
-                raise UserInputError(f"{kind} {value!r} of {self.name}: expected one of {', '.join(known)}")
-        if n < 0 or start < 0 or workers < 1:
-            raise UserInputError(f"n={n}, start={start}, workers={workers}: expected 0 or more, and a worker")
+        check_stream(self, split, tier, n, start, workers)
         words = -(-self.latents // 64)
         keys = stream_keys(self.version, split, tier, start * words, n * words).reshape(n, words)
         solution = np.empty((n, self.n_cells), np.int8)
 
-        def fill(low: int) -> int:
-            part = keys[low : low + CHUNK].astype("<u8")
-            bits = np.unpackbits(part.view(np.uint8), axis=1, count=self.latents, bitorder="little")
-            rows = solution[low : low + CHUNK]
+        def fill(part: slice) -> None:
+            words = keys[part].astype("<u8")
+            bits = np.unpackbits(words.view(np.uint8), axis=1, count=self.latents, bitorder="little")
+            rows = solution[part]
             rows[:, : self.latents] = bits + 1
             rows[:, self.latents :] = self.observe(rows)
-            return len(part)
 
-        with ThreadPoolExecutor(workers) as pool:
-            for done in pool.map(fill, range(0, n, CHUNK)):
-                if progress:
-                    progress(done)
+        fill_chunks(fill, n, CHUNK, workers, progress)
         return self.rate(np.zeros_like(solution), solution, np.arange(start, start + n, dtype=np.int64))
 
     def observe(self, cells: np.ndarray) -> np.ndarray:

@@ -16,9 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from puzzles.base import AbstractFamily, PuzzleBatch, UserInputError
+from puzzles.seeding import SPLITS
 from puzzles.testing_shapes import check_facts, check_fields, check_graph, need
-
-SPLITS = ("train", "val", "test")
 
 
 def check_family(family: AbstractFamily, n: int = 24, seed: int = 0) -> None:

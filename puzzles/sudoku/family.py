@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from puzzles.base import HARD, LOGIC, AbstractFamily, ConstraintGraph, EdgeSet, PuzzleBatch, UserInputError
-from puzzles.seeding import stream_keys
+from puzzles.seeding import SPLITS, check_stream, fill_chunks, stream_keys
 from puzzles.sudoku.band_kernels import band_masks, count_solutions_many
 from puzzles.sudoku.canonical import canonical_many
 from puzzles.sudoku.formats import SYMBOLS, read_puzzles
@@ -20,8 +19,6 @@ from puzzles.sudoku.logical import TECHNIQUES, geometry, solve_logically
 from puzzles.sudoku.symmetry import augment_many
 from puzzles.sudoku.technique_kernels import SEARCH
 
-SPLITS = {"train": (0, 90), "val": (90, 95), "test": (95, 100)}
-"""Which of 100 buckets of the symmetry-invariant hash each split may hold: disjoint up to symmetry."""
 CHUNK = 128
 
 
@@ -60,24 +57,15 @@ class Sudoku(AbstractFamily):
         Raises:
             UserInputError: an unknown split or tier, a negative number, or a tier that cannot be found.
         """
-        for kind, value, known in (("split", split, tuple(SPLITS)), ("tier", tier, self.tiers)):
-            if value not in known:
-                raise UserInputError(f"{kind} {value!r} of {self.name}: expected one of {', '.join(known)}")
-        if n < 0 or start < 0 or workers < 1:
-            raise UserInputError(f"n={n}, start={start}, workers={workers}: expected 0 or more, and a worker")
+        check_stream(self, split, tier, n, start, workers)
         keys = stream_keys(self.version, split, tier, start, n)
         batch = self._empty(n)
         index = np.arange(start, start + n, dtype=np.int64)
 
-        def fill(low: int) -> int:
-            rows = slice(low, low + CHUNK)
-            self._fill(keys[rows], split, tier, batch[rows], start + low)
-            return len(keys[rows])
+        def fill(rows: slice) -> None:
+            self._fill(keys[rows], split, tier, batch[rows], start + rows.start)
 
-        with ThreadPoolExecutor(workers) as pool:
-            for done in pool.map(fill, range(0, n, CHUNK)):
-                if progress:
-                    progress(done)
+        fill_chunks(fill, n, CHUNK, workers, progress)
         return replace(batch, index=index)
 
     def _fill(self, keys: np.ndarray, split: str, tier: str, rows: PuzzleBatch, first: int) -> None:

@@ -7,8 +7,9 @@ import numpy as np
 from numba import njit
 
 from puzzles.base import UserInputError
+from puzzles.kernels import mix, shuffle
 from puzzles.sudoku.band_kernels import band_masks, load_clues, new_states, search_bands
-from puzzles.sudoku.kernels import mix, random_grid, shuffle
+from puzzles.sudoku.kernels import random_grid
 from puzzles.sudoku.logical import geometry
 from puzzles.sudoku.logical_kernels import solve_one
 from puzzles.sudoku.symmetry import invariant_hash

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-untyped-def"
-"""Sudoku on bit masks: random numbers, validity and random full grids, as numba functions.
+"""Sudoku on bit masks: validity and random full grids, as numba functions.
 
 Value ``v`` of a cell's candidates is bit ``v - 1``. ``units``, ``unit_of`` and ``peers`` are those of
 `logical.geometry`.
@@ -8,33 +8,10 @@ Value ``v`` of a cell's candidates is bit ``v - 1``. ``units``, ``unit_of`` and 
 import numpy as np
 from numba import njit
 
+from puzzles.kernels import below, shuffle
+
 GRID_NODES = 1000
 """Search nodes after which a random grid is begun anew; the bytes of every stream hang on it."""
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def mix(x):
-    """splitmix64's finaliser (Steele et al., OOPSLA 2014): uint64 to uint64."""
-    x = np.uint64(x)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-@njit(cache=True, nogil=True, inline="always")
-def below(rng, n):
-    """A random integer in ``0 .. n - 1``; ``rng`` is uint64 ``[1]``, splitmix64's state."""
-    rng[0] += GOLDEN
-    return np.int64((mix(rng[0]) >> np.uint64(32)) * np.uint64(n) >> np.uint64(32))
-
-
-@njit(cache=True, nogil=True)
-def shuffle(items, rng):
-    """Fisher and Yates, in place."""
-    for i in range(len(items) - 1, 0, -1):
-        j = below(rng, i + 1)
-        items[i], items[j] = items[j], items[i]
 
 
 @njit(cache=True, nogil=True)

@@ -8,7 +8,7 @@ transposition where boxes are square (Russell and Jarvis 2006: 9! x 1,296^2 x 2 
 import numpy as np
 from numba import njit
 
-from puzzles.sudoku.kernels import below, mix, shuffle
+from puzzles.kernels import below, mix, shuffle
 
 ROUNDS = 3
 

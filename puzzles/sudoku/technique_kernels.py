@@ -10,21 +10,13 @@ No cell before ``first_lone[0]`` has exactly one candidate.
 import numpy as np
 from numba import njit
 
+from puzzles.kernels import count_bits
+
 LONE_SINGLE, HIDDEN_SINGLE, NAKED_PAIR, NAKED_TRIPLE, LOCKED, XY_WING, UNIQUE_RECTANGLE, SEARCH = range(1, 9)
 ALL_DIRTY = 0xFF
 # The order of at most four small integers in a CPython set (8 and 9 hash to the first places), less 1.
 SET_ORDER = (7, 8, 0, 1, 2, 3, 4, 5, 6)
 SET_ORDER_WITH_1 = (7, 0, 1, 2, 3, 4, 5, 8, 6)
-
-
-@njit(cache=True, nogil=True)
-def count_bits(mask):
-    """Number of set bits of a mask of at most 32 values."""
-    count = 0
-    while mask:
-        mask &= mask - 1
-        count += 1
-    return count
 
 
 @njit(cache=True, nogil=True)

@@ -4,6 +4,7 @@
 import numpy as np
 from numba import njit
 
+from puzzles.kernels import count_bits
 from puzzles.zebra.clues import MOST, N_CELLS
 from puzzles.zebra.kernels import (
     ALL_CELLS,
@@ -14,7 +15,6 @@ from puzzles.zebra.kernels import (
     clue_holds,
     lowest_bit,
     narrow,
-    popcount,
     propagate,
     start,
 )
@@ -69,7 +69,7 @@ def count_from(stack, edges, alive, n_edges, limit, first, denied):
         if state == OPEN:
             best, fewest = 0, MOST + 1
             for cell in range(N_CELLS):
-                size = popcount(stack[depth, cell])
+                size = count_bits(stack[depth, cell])
                 if 1 < size < fewest:
                     best, fewest = cell, size
                     if size == 2:

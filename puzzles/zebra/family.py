@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -11,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from puzzles.base import HARD, LOGIC, AbstractFamily, ConstraintGraph, EdgeSet, PuzzleBatch, UserInputError
-from puzzles.seeding import stream_keys
+from puzzles.seeding import SPLITS, check_stream, fill_chunks, stream_keys
 from puzzles.zebra import symmetry
 from puzzles.zebra.clues import KINDS, LEAST, MEMBERS, MOST, N_CELLS, ROWS, size_of, to_grid
 from puzzles.zebra.counting import count_solutions_many
@@ -20,8 +19,6 @@ from puzzles.zebra.generator import MAX_CLUES, TRIES, stream
 from puzzles.zebra.kernels import valid_grids
 from puzzles.zebra.logical import SEARCH, TECHNIQUES, solve_logically
 
-SPLITS = {"train": (0, 90), "val": (90, 95), "test": (95, 100)}
-"""Which of 100 buckets of the symmetry-invariant hash each split may hold: disjoint up to symmetry."""
 CHUNK = 64
 STREAMS = "zebra-v1"
 """Name of the streams: both layouts show the same puzzles."""
@@ -95,23 +92,14 @@ class Zebra(AbstractFamily):
         Raises:
             UserInputError: an unknown split or tier, a negative number, or a tier that cannot be found.
         """
-        for kind, value, known in (("split", split, tuple(SPLITS)), ("tier", tier, self.tiers)):
-            if value not in known:
-                raise UserInputError(f"{kind} {value!r} of {self.name}: expected one of {', '.join(known)}")
-        if n < 0 or start < 0 or workers < 1:
-            raise UserInputError(f"n={n}, start={start}, workers={workers}: expected 0 or more, and a worker")
+        check_stream(self, split, tier, n, start, workers)
         keys = stream_keys(STREAMS, split, tier, start, n)
         batch = empty(self.version, n, MAX_CLUES + self.redundant)
 
-        def fill(low: int) -> int:
-            rows = slice(low, low + CHUNK)
-            self._fill(keys[rows], split, tier, batch[rows], start + low)
-            return len(keys[rows])
+        def fill(rows: slice) -> None:
+            self._fill(keys[rows], split, tier, batch[rows], start + rows.start)
 
-        with ThreadPoolExecutor(workers) as pool:
-            for done in pool.map(fill, range(0, n, CHUNK)):
-                if progress:
-                    progress(done)
+        fill_chunks(fill, n, CHUNK, workers, progress)
         return self._shown(replace(batch, index=np.arange(start, start + n, dtype=np.int64)))
 
     def _fill(self, keys: np.ndarray, split: str, tier: str, rows: PuzzleBatch, first: int) -> None:

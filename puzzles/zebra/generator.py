@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from puzzles.sudoku.kernels import below, shuffle
+from puzzles.kernels import below, shuffle
 from puzzles.zebra.clues import (
     BETWEEN,
     DIFFERENT,

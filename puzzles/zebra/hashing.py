@@ -4,7 +4,7 @@
 import numpy as np
 from numba import njit
 
-from puzzles.sudoku.kernels import mix
+from puzzles.kernels import mix
 from puzzles.zebra.clues import BETWEEN, ENDS, IMMEDIATE_LEFT, LEFT_OF, MOST, ROWS
 
 

@@ -235,13 +235,3 @@ def cells_of(clue):
     """The cells that a clue names, a bit each."""
     _, x, y, z = clue
     return 1 << x | 1 << y | (1 << z if z >= 0 else 0)
-
-
-@njit(cache=True, nogil=True)
-def popcount(x):
-    """Number of set bits."""
-    n = 0
-    while x:
-        x &= x - 1
-        n += 1
-    return n

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from puzzles.kernels import count_bits
 from puzzles.zebra.clues import MOST, N_CELLS
-from puzzles.zebra.kernels import apply_clue, clue_at, lowest_bit, popcount, start
+from puzzles.zebra.kernels import apply_clue, clue_at, lowest_bit, start
 
 TECHNIQUES = ("given", "clue", "elimination", "hidden single", "naked pair", "search")
 """Names of technique ids, easiest first.
@@ -98,7 +99,7 @@ def easiest_step(domain, struck, rank, clues, edges):
             struck[cell] = max(struck[cell], HIDDEN_SINGLE)
             return HIDDEN_SINGLE
     for cell in range(N_CELLS):
-        if popcount(domain[cell]) == 2:
+        if count_bits(domain[cell]) == 2:
             for other in range(cell + 1, cell - cell % MOST + MOST):
                 if domain[other] == domain[cell] and strike(domain, struck, cell, other, NAKED_PAIR):
                     return NAKED_PAIR

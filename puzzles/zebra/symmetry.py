@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 
 from puzzles.base import PuzzleBatch, UserInputError
-from puzzles.sudoku.kernels import below, shuffle
+from puzzles.kernels import below, shuffle
 from puzzles.zebra.clues import (
     BETWEEN,
     DIFFERENT,

@@ -11,8 +11,9 @@ from test_logical_twin import Twin
 
 from puzzles import get_family
 from puzzles.base import HARD, LOGIC, ROW_FIELDS, PuzzleBatch, UserInputError
+from puzzles.seeding import SPLITS
 from puzzles.storage import content_hash
-from puzzles.sudoku.family import SPLITS, Sudoku
+from puzzles.sudoku.family import Sudoku
 from puzzles.sudoku.generator import make_puzzles
 from puzzles.sudoku.logical import geometry, solve_logically
 from puzzles.sudoku.symmetry import invariant_hash_many

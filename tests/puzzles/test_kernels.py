@@ -12,10 +12,11 @@ from sudoku import Sudoku as PySudoku
 from sudoku_twin import Shape, twin_solutions, twin_valid, units
 from test_logical_twin import known_puzzles, scrambled_grids
 
+from puzzles.kernels import below, shuffle
 from puzzles.sudoku.band_kernels import band_masks, load_clues, new_states, search_bands
 from puzzles.sudoku.family import Sudoku
 from puzzles.sudoku.generator import make_puzzles
-from puzzles.sudoku.kernels import below, complete, gather_singles, pencil, shuffle
+from puzzles.sudoku.kernels import complete, gather_singles, pencil
 from puzzles.sudoku.logical import geometry
 
 SHAPES = [(2, 2), (2, 3), (3, 2), (3, 3), (4, 4)]

@@ -18,6 +18,7 @@ from zebra_rules import (
     true_edges,
 )
 
+from puzzles.kernels import count_bits
 from puzzles.zebra.clues import BETWEEN, ENDS, KINDS, MOST, N_CELLS, ROWS, cell_of, given_cells
 from puzzles.zebra.counting import deny, house_of
 from puzzles.zebra.kernels import (
@@ -29,7 +30,6 @@ from puzzles.zebra.kernels import (
     cells_of,
     clue_holds,
     narrow_row,
-    popcount,
     propagate,
     start,
 )
@@ -114,7 +114,7 @@ def test_ends_looks_at_its_value_alone() -> None:
 
 
 def test_bits() -> None:
-    assert [popcount(x) for x in range(64)] == BITS.sum(axis=1).tolist()
+    assert [count_bits(x) for x in range(64)] == BITS.sum(axis=1).tolist()
     assert [house_of(1 << k) for k in range(MOST)] == [1, 2, 3, 4, 5, 6]
     assert cells_of((0, 3, 41, -1)) == 1 << 3 | 1 << 41
     assert cells_of((BETWEEN, 0, 7, 20)) == 1 | 1 << 7 | 1 << 20

@@ -9,9 +9,10 @@ import pytest
 from zebra_rules import large_puzzles, sizes_of
 
 from puzzles.base import HARD, LOGIC, PuzzleBatch, concatenate
+from puzzles.seeding import SPLITS
 from puzzles.storage import content_hash
 from puzzles.zebra.clues import LEFT_OF, to_grid
-from puzzles.zebra.family import SPLITS, Zebra
+from puzzles.zebra.family import Zebra
 from puzzles.zebra.hashing import invariant_hash
 
 ZEBRA, GRID = Zebra("zebra"), Zebra("zebra-grid", layout="grid")
