@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from puzzles.base import UserInputError
-from puzzles.zebra.sources import Place, quote, read_bytes
+from puzzles.files import Place, content_lines, quote, read_bytes
 
 SYMBOLS = ".01"
 """How a blank and the values 1 and 2 are written."""
@@ -25,9 +24,10 @@ def read_clues(path: Path, latents: int, observations: int) -> tuple[np.ndarray,
     Raises:
         UserInputError: the file cannot be read, holds no puzzle, or has a malformed line.
     """
-    lines = _lines(read_bytes(path), path)
+    lines = content_lines(read_bytes(path), path, "text: save it as such")
     cells = np.empty((len(lines), latents + observations), np.int8)
-    for row, (place, text) in enumerate(lines):
+    for row, (place, line) in enumerate(lines):
+        text = "".join(line.split("#")[0].split())
         if len(text) != cells.shape[1]:
             wanted = f"{cells.shape[1]}: give {latents} latents and {observations} observations"
             place.refuse(f"{len(text)} cells in {quote(text)}; expected {wanted}")
@@ -37,22 +37,6 @@ def read_clues(path: Path, latents: int, observations: int) -> tuple[np.ndarray,
             place.refuse(f"{symbol!a} for cell {wrong[0] + 1}; expected 0, 1, or . for a blank: correct it")
         cells[row] = [SYMBOLS.index(symbol) for symbol in text]
     return cells, [place for place, _ in lines]
-
-
-def _lines(content: bytes, path: Path) -> list[tuple[Place, str]]:
-    """The place and the cells of every line that has some."""
-    try:
-        lines = content.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        line, byte = content.count(b"\n", 0, error.start) + 1, content[error.start]
-        raise UserInputError(
-            f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8; expected text: save it as such"
-        ) from None
-    texts = ["".join(line.split("#")[0].split()) for line in lines]
-    kept = [(Place(path, "line", number), text) for number, text in enumerate(texts, 1) if text]
-    if not kept:
-        raise UserInputError(f"{path}: holds no puzzle, only blank lines and comments; add one puzzle a line")
-    return kept
 
 
 def render(cells: np.ndarray, clues: np.ndarray | None, meant: np.ndarray) -> str:

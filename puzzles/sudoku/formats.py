@@ -15,10 +15,8 @@ strategy 0 is a given and 2 to 8 are the seven techniques. Any file may be gzipp
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import os
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -26,6 +24,7 @@ from typing import NoReturn
 import numpy as np
 
 from puzzles.base import AbstractFamily, PuzzleBatch, UserInputError
+from puzzles.files import content_lines, quote, read_bytes
 from puzzles.sudoku.technique_kernels import SEARCH
 
 SYMBOLS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -64,7 +63,7 @@ def read_puzzles(path: Path | str, family: AbstractFamily) -> PuzzleBatch:
             has no or several solutions, or stands beside a solution that is not its own.
     """
     path = Path(path)
-    content = _read_bytes(path)
+    content = read_bytes(path)
     given: np.ndarray | None
     if path.name.removesuffix(".gz").endswith(".npy") or content.startswith(b"\x93NUMPY"):
         clues, given, source = _parse_shah(content, path, family)
@@ -111,32 +110,11 @@ def write_shah(path: Path | str, batch: PuzzleBatch) -> None:
         ) from error
 
 
-def _read_bytes(path: Path) -> bytes:
-    if path.is_dir():
-        raise UserInputError(f"{path}: is a folder; expected a puzzle file, so name one inside it")
-    try:
-        content = path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
-        elif path.name.endswith(".gz"):
-            raise gzip.BadGzipFile("no gzip header")
-    except FileNotFoundError:
-        raise UserInputError(f"{path}: no such file; check the path") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserInputError(
-            f"{path}: not a whole gzip file ({error}); fetch or compress it again"
-        ) from error
-    except OSError as error:
-        raise UserInputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-    if not content:
-        raise UserInputError(f"{path}: is empty; expected a puzzle a line")
-    return content
-
-
 def _parse_text(
     content: bytes, path: Path, family: AbstractFamily
 ) -> tuple[np.ndarray, np.ndarray | None, _Source]:
-    numbers, lines = _content_lines(content, path)
+    found = content_lines(content, path, "text, or a .npy file that begins with \\x93NUMPY")
+    numbers, lines = [place.number for place, _ in found], [line for _, line in found]
     source = _Source(path, "line", np.array(numbers))
     columns = [name.strip().lower() for name in _split_csv(lines[0])]
     if "puzzle" in columns or "quizzes" in columns:
@@ -157,24 +135,6 @@ def _parse_text(
     return clues, given, source
 
 
-def _content_lines(content: bytes, path: Path) -> tuple[list[int], list[str]]:
-    """Line numbers from 1 and texts of the lines that are neither blank nor comments."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UserInputError(
-            f"{path}, line {line}: byte 0x{content[error.start]:02x} is not UTF-8; "
-            "expected text, or a .npy file that begins with \\x93NUMPY"
-        ) from None
-    stripped = [line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
-    kept = [(i, line) for i, line in enumerate(stripped, 1) if line and not line.startswith("#")]
-    if not kept:
-        raise UserInputError(f"{path}: holds no puzzle, only blank lines and comments; add one puzzle a line")
-    numbers, lines = zip(*kept, strict=True)
-    return list(numbers), list(lines)
-
-
 def _split_csv(line: str) -> list[str]:
     # Quotes are rare and the csv module is slow, so it only sees the lines that need it.
     return next(csv.reader([line])) if '"' in line else line.split(",")
@@ -189,7 +149,7 @@ def _csv_fields(lines: list[str], columns: list[str], source: _Source) -> tuple[
         if len(fields) != len(columns):
             source.refuse(
                 position,
-                f"{len(fields)} columns in {_quote(line)}; expected {len(columns)}, as in the header",
+                f"{len(fields)} columns in {quote(line)}; expected {len(columns)}, as in the header",
             )
         puzzles.append(fields[at].strip())
         solutions.append("" if solution_at is None else fields[solution_at].strip())
@@ -207,13 +167,13 @@ def _line_fields(lines: list[str], n_cells: int, source: _Source) -> tuple[list[
         if len(fields) > 2:
             source.refuse(
                 position,
-                f"{len(fields)} columns in {_quote(line)}; expected `puzzle`, `puzzle solution` or "
+                f"{len(fields)} columns in {quote(line)}; expected `puzzle`, `puzzle solution` or "
                 f"`hash puzzle rating` with {n_cells} characters a puzzle",
             )
         if "," in line:
             source.refuse(
                 position,
-                f"a comma in {_quote(line)}; expected a puzzle, or a CSV header as the first line: "
+                f"a comma in {quote(line)}; expected a puzzle, or a CSV header as the first line: "
                 "add `puzzle,solution`",
             )
         puzzles.append(fields[0])
@@ -227,7 +187,7 @@ def _to_cells(texts: list[str], family: AbstractFamily, source: _Source, what: s
     wrong = np.flatnonzero(np.array([len(text) for text in texts]) != n_cells)
     if len(wrong):
         text = texts[wrong[0]]
-        problem = f"the {what} {_quote(text)} has {len(text)} characters; expected {n_cells}, one a cell"
+        problem = f"the {what} {quote(text)} has {len(text)} characters; expected {n_cells}, one a cell"
         source.refuse(int(wrong[0]), f"{problem}, 0 or . for a blank")
     table = np.full(256, -1, np.int8)
     table[ord(".")] = 0
@@ -251,7 +211,7 @@ def _load_table(content: bytes, path: Path, width: int) -> np.ndarray:
     try:
         table = np.load(io.BytesIO(content), allow_pickle=False)
     except Exception as error:  # numpy's reader answers damaged headers with many kinds of errors
-        problem = _quote(str(error), 80)
+        problem = quote(str(error), 80)
         raise UserInputError(
             f"{path}: not a whole .npy array of integers ({problem}); save it again with numpy.save"
         ) from error
@@ -308,7 +268,7 @@ def _solve(clues: np.ndarray, family: AbstractFamily, source: _Source) -> np.nda
         number, fix = ("no", "correct a clue") if count[wrong[0]] == 0 else ("several", "add a clue")
         line = to_line(clues[wrong[0]])
         source.refuse(
-            int(wrong[0]), f"the puzzle {_quote(line, 100)} has {number} solutions; expected one; {fix}"
+            int(wrong[0]), f"the puzzle {quote(line, 100)} has {number} solutions; expected one; {fix}"
         )
     return solution
 
@@ -327,8 +287,3 @@ def _refuse_wrong_solution(
             f"the given solution has {shown} at row {y + 1}, column {x + 1}; the puzzle's only solution has "
             f"{true} there; correct it or leave the solution out",
         )
-
-
-def _quote(text: str, limit: int = 40) -> str:
-    """The text on one line, shortened, with what cannot be printed escaped."""
-    return ascii(text if len(text) <= limit else text[: limit - 3] + "...")

@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from puzzles.base import AbstractFamily, PuzzleBatch, UserInputError
+from puzzles.files import Place, content_lines, read_bytes
 from puzzles.zebra.clues import given_cells
 from puzzles.zebra.english import render
 from puzzles.zebra.json_lines import parse_line, to_json, write_jsonl
 from puzzles.zebra.language import parse_items, parse_lines, to_language
 from puzzles.zebra.pickles import load_plain
-from puzzles.zebra.sources import Place, Stated, content_lines, read_bytes
+from puzzles.zebra.sources import Stated
 
 __all__ = ["read_puzzles", "render", "to_json", "to_language", "write_jsonl"]
 
@@ -62,7 +63,7 @@ def _parse(content: bytes, path: Path) -> list[Stated]:
             kind = "no puzzle" if isinstance(items, list | tuple) else f"a {type(items).__name__}"
             raise UserInputError(f"{path}: holds {kind}; expected a list with an item a puzzle")
         return parse_items([(Place(path, "item", i), item) for i, item in enumerate(items, 1)])
-    lines = content_lines(content, path)
+    lines = content_lines(content, path, "text, or a pickle whose name ends in .pkl")
     if name.endswith((".jsonl", ".json")) or lines[0][1].startswith("{"):
         return [parse_line(place, line) for place, line in lines]
     return parse_lines(lines)

@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 
 from puzzles.base import PuzzleBatch, UserInputError
+from puzzles.files import Place, quote
 from puzzles.storage import atomic_file
 from puzzles.zebra.clues import ENDS, KINDS, LEAST, MEMBERS, MOST, cell_of, given_cells, size_of
 from puzzles.zebra.english import ATTRIBUTES, HOUSES
-from puzzles.zebra.sources import Place, Stated, check_size, checked, did_you_mean, identity, quote
+from puzzles.zebra.sources import Stated, check_size, checked, did_you_mean, identity
 
 _NAMES = [kind.name for kind in KINDS]
 _KEYS = ("houses", "attributes", "clues", "solution")

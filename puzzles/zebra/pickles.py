@@ -19,7 +19,7 @@ import numpy as np
 from numba import njit
 
 from puzzles.base import UserInputError
-from puzzles.zebra.sources import quote
+from puzzles.files import quote
 
 _FIX = "save lists of strings and numbers only, e.g. table.tolist()"
 
