@@ -239,6 +239,15 @@ class AbstractFamily(ABC):
         """bool ``[cells]``: the cells that cell accuracy counts (where blank); all, unless overridden."""
         return np.ones(self.n_cells, bool)
 
+    def say(self, cell: int, value: int) -> str:
+        """A filled cell in words; by its place in the grid, unless overridden."""
+        row, column = divmod(cell, self.grid[1])
+        return f"row {row + 1}, column {column + 1} is {value}"
+
+    def formats(self) -> dict[str, Callable[..., str]]:
+        """Texts of puzzles for files, by name: ``write(batch, row=0, solution=True) -> str``."""
+        return {}
+
     def sizes(self, clues: np.ndarray) -> np.ndarray | None:
         """str ``[batch]``: the size of each puzzle, e.g. "4x5", in families of several sizes; else None."""
         return None

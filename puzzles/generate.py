@@ -32,10 +32,11 @@ A run that was stopped goes on where it was when the same command is given again
 """
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """Errors of the command line as one line."""
 
     def error(self, message: str) -> NoReturn:
+        """Exits with code 2 and one line."""
         self.exit(2, f"{self.prog}: {message}; see --help\n")
 
 
@@ -101,7 +102,8 @@ def _remove(parts: Path, shards: Sequence[Path]) -> None:
         parts.rmdir()
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """A number of the command line, at least 1."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value}: expected 1 or more")
@@ -109,18 +111,18 @@ def _count(text: str) -> int:
 
 
 def _workers(text: str) -> int:
-    return os.cpu_count() or 1 if text == "all" else _count(text)
+    return os.cpu_count() or 1 if text == "all" else count(text)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = _Parser(
+    parser = Parser(
         prog="python -m puzzles.generate",
         description="Generates puzzles into a file.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("family", help=f"one of {', '.join(FAMILIES)}")
-    parser.add_argument("--n", type=_count, required=True, help="number of puzzles")
+    parser.add_argument("--n", type=count, required=True, help="number of puzzles")
     parser.add_argument("--out", type=Path, required=True, help="file to write (.npz)")
     parser.add_argument("--split", default="train", help="train, val or test (default: train)")
     parser.add_argument("--tier", default=LOGIC, help="logic or hard (default: logic)")

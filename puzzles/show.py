@@ -1,9 +1,7 @@
 """Shows puzzles as text: `python -m puzzles.show zebra --seed 3 --solution`.
 
 Puzzles come from a stream of the family, by number, or from a file. What differs between families is asked of
-them: `render` for people, and two methods that a family may have. ``say(cell, value)`` puts a filled cell in
-words. ``formats()`` gives further texts by name: functions of a batch, which write its first puzzle, and of
-the keyword ``solution``, whether to tell that too.
+them: `AbstractFamily.render` for people, ``say`` for the solver's steps, ``formats`` for other programs.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ import numpy as np
 
 from puzzles import FAMILIES, get_family
 from puzzles.base import LOGIC, AbstractFamily, PuzzleBatch, UserInputError, concatenate
-from puzzles.generate import _count, _Parser
+from puzzles.generate import Parser, count
 
 ENGLISH = "english"
 """The format for people, which every family has: its `render`."""
@@ -66,7 +64,7 @@ def _format(family: AbstractFamily, style: str) -> Callable[..., str] | None:
     """A family's writer of puzzles; None for `ENGLISH`."""
     if style == ENGLISH:
         return None
-    formats: dict[str, Callable[..., str]] = getattr(family, "formats", dict)()
+    formats = family.formats()
     if style not in formats:
         known = [ENGLISH, *formats]
         near = get_close_matches(style, known, n=1)
@@ -97,17 +95,10 @@ def _steps(family: AbstractFamily, puzzle: PuzzleBatch) -> list[str]:
     """A line for each cell that the logical solver fills, in its order."""
     rank, solution, technique = puzzle.rank[0], puzzle.solution[0], puzzle.technique[0]
     cells = np.flatnonzero(rank >= 0)
-    say: Callable[[int, int], str] = getattr(family, "say", lambda cell, value: _place(family, cell, value))
     return [
-        f"{k:3}. {say(int(cell), int(solution[cell]))} ({family.technique_names[technique[cell]]})"
+        f"{k:3}. {family.say(int(cell), int(solution[cell]))} ({family.technique_names[technique[cell]]})"
         for k, cell in enumerate(cells[np.argsort(rank[cells])], 1)
     ]
-
-
-def _place(family: AbstractFamily, cell: int, value: int) -> str:
-    """A filled cell by its place in the grid, for families that say nothing of their own."""
-    row, column = divmod(cell, family.grid[1])
-    return f"row {row + 1}, column {column + 1} is {value}"
 
 
 def choose(
@@ -146,7 +137,7 @@ def _number(text: str) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = _Parser(
+    parser = Parser(
         prog="python -m puzzles.show",
         description="Shows puzzles of a stream or a file, their solutions and the logical solver's steps.",
         epilog=_EXAMPLES,
@@ -155,7 +146,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("family", help=f"one of {', '.join(FAMILIES)}")
     parser.add_argument("--puzzles", type=Path, metavar="FILE", help="show a file's puzzles, with solutions")
     parser.add_argument("--seed", type=_number, help="number of the first puzzle in its stream (default: 0)")
-    parser.add_argument("--n", type=_count, help="number of puzzles (default: 1, or the whole file)")
+    parser.add_argument("--n", type=count, help="number of puzzles (default: 1, or the whole file)")
     parser.add_argument("--split", help="train, val or test (default: train)")
     parser.add_argument("--tier", help="logic or hard (default: logic)")
     parser.add_argument("--size", help="only puzzles of this size, e.g. 4x5: houses, then attributes")

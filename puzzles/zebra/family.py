@@ -11,10 +11,10 @@ import numpy as np
 
 from puzzles.base import HARD, LOGIC, AbstractFamily, ConstraintGraph, EdgeSet, PuzzleBatch, UserInputError
 from puzzles.seeding import SPLITS, check_stream, fill_chunks, stream_keys
-from puzzles.zebra import symmetry
-from puzzles.zebra.clues import KINDS, LEAST, MEMBERS, MOST, N_CELLS, ROWS, size_of, to_grid
+from puzzles.zebra import english, symmetry
+from puzzles.zebra.clues import KINDS, LEAST, MEMBERS, MOST, N_CELLS, ROWS, cell_of, size_of, to_grid
 from puzzles.zebra.counting import count_solutions_many
-from puzzles.zebra.formats import read_puzzles, render
+from puzzles.zebra.formats import read_puzzles, to_json, to_language
 from puzzles.zebra.generator import MAX_CLUES, TRIES, stream
 from puzzles.zebra.kernels import valid_grids
 from puzzles.zebra.logical import SEARCH, TECHNIQUES, solve_logically
@@ -216,7 +216,21 @@ class Zebra(AbstractFamily):
         """The clues in English, then a table of houses; an apostrophe marks a cell that is no clue."""
         shown = [None if part is None else self._positions(part[None])[0] for part in (cells, clues)]
         assert shown[0] is not None
-        return render(shown[0], shown[1], edges)
+        return english.render(shown[0], shown[1], edges)
+
+    def say(self, cell: int, value: int) -> str:
+        """A filled cell in words, e.g. "the Norwegian lives in house 1"."""
+        if self.layout == "position":
+            return english.say(cell, value)
+        return english.say(cell_of(cell // MOST, value), cell % MOST + 1)
+
+    def formats(self) -> dict[str, Callable[..., str]]:
+        """JSON lines, and the clue language of Shah et al."""
+
+        def in_positions(write: Callable[..., str]) -> Callable[..., str]:
+            return lambda batch, row=0, solution=True: write(self._shown(batch), row, solution)
+
+        return {"json": in_positions(to_json), "language": in_positions(to_language)}
 
     def sizes(self, clues: np.ndarray) -> np.ndarray:
         """Houses x attributes, e.g. "4x5"."""
