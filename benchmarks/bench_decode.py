@@ -16,7 +16,7 @@ from planorder.decoding.autoregressive import decode_autoregressive
 from planorder.decoding.loop import PRECISIONS
 from planorder.decoding.testing import TableModel
 from planorder.models import AutoregressiveModel, Relational, build_model
-from planorder.models.moves import DecodeCache
+from planorder.models.causal import DecodeCache
 from planorder.training.presets import recipe
 from puzzles import get_family
 from puzzles.base import LOGIC, PuzzleBatch

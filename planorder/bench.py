@@ -29,9 +29,8 @@ from planorder.models.checkpoint import LoadedModel, load_model, pretrained
 from planorder.results import figures
 from planorder.results.evaluate import Outcome, error_curve, score
 from planorder.results.runs import RunFolder
+from planorder.results.sizes import by_size, format_by_size
 from planorder.results.tables import (
-    by_size,
-    format_by_size,
     format_results,
     format_tests,
     paired_tests,

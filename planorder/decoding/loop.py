@@ -14,6 +14,7 @@ from planorder.decoding.remask import top_cells
 from planorder.decoding.rows import BAD_LOGITS, BAD_SCORE, SOUND, Rows, empty_result, open_rows, write_rows
 from planorder.decoding.strategies import Strategy, with_options
 from planorder.decoding.view import Decoded, StepView
+from planorder.models.context import logits_of
 from planorder.tokens import MASK
 from puzzles.base import PuzzleBatch, UserInputError
 
@@ -107,7 +108,7 @@ def run(
 
     def log_probs_of(tokens: torch.Tensor, edges: torch.Tensor | None) -> torch.Tensor:
         with torch.autocast(device.type, precision or torch.bfloat16, enabled=precision is not None):
-            logits = model(tokens) if edges is None else model(tokens, edges)
+            logits = logits_of(model, tokens, edges)
         return as_log_probs(logits, tokens)
 
     for step in range(total):

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from planorder.models.autoregressive import AutoregressiveModel
-from planorder.models.moves import AutoregressiveConfig
+from planorder.models.causal import AutoregressiveConfig
 from planorder.models.relational import Relational, RelationalConfig
 from planorder.models.transformer import Transformer, TransformerConfig
 from puzzles.base import AbstractFamily, UserInputError

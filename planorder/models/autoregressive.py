@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from planorder.models.causal import AutoregressiveConfig, Block, DecodeCache, embedding
 from planorder.models.context import EdgeTokens, seen_with
-from planorder.models.moves import LANGUAGES, AutoregressiveConfig, Block, DecodeCache, embedding
+from planorder.models.moves import LANGUAGES
 from puzzles.base import ConstraintGraph, UserInputError
 
 ORDERS = ("fixed", "random", "solver")

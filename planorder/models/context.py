@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,13 @@ def edge_tensor(edges: np.ndarray | None, device: str | torch.device = "cpu") ->
     used = np.flatnonzero((edges[..., 0] >= 0).any(axis=0))
     width = int(used[-1]) + 1 if len(used) else 0
     return torch.from_numpy(edges[:, :width].astype(np.int64)).to(device)
+
+
+def logits_of(
+    model: Callable[..., torch.Tensor], tokens: torch.Tensor, edges: torch.Tensor | None
+) -> torch.Tensor:
+    """``model(tokens)``, or ``model(tokens, edges)`` where the puzzles have edges of their own."""
+    return model(tokens) if edges is None else model(tokens, edges)
 
 
 class EdgeTokens(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -100,38 +100,6 @@ def summarise(outcomes: Sequence[Outcome]) -> pd.DataFrame:
     return pd.DataFrame(rows)[list(RESULT_TYPES)]
 
 
-def by_size(outcomes: Sequence[Outcome], sizes: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Exact accuracy of each outcome by the size of the puzzles.
-
-    Args:
-        outcomes: as in `summarise`.
-        sizes: by tier, str ``[puzzles]``.
-
-    Returns:
-        A row an outcome and size: the labels, size, n, exact, exact_low, exact_high (95% Wilson).
-    """
-    puzzles = per_puzzle(outcomes)
-    puzzles["size"] = np.concatenate([sizes[outcome.tier] for outcome in outcomes])
-    found = puzzles.groupby([*LABELS, "size"], sort=False)["exact"].agg(["size", "sum"])
-    found.columns = ["n", "solved"]
-    table = found.reset_index()
-    table["exact"] = table["solved"] / table["n"]
-    table["exact_low"], table["exact_high"] = wilson(table["solved"], table["n"])
-    return table.drop(columns="solved")
-
-
-def format_by_size(table: pd.DataFrame, style: Style = "terminal") -> str:
-    """The table of `by_size` for people: a row an outcome, a column a size, exact in percent."""
-    wide = table.assign(exact=100 * table["exact"]).pivot_table(
-        index=["tier", "model", "strategy"], columns="size", values="exact", sort=False
-    )
-    rows = []
-    for labels, values in zip(wide.index, wide.to_dict("records"), strict=True):
-        row: dict[str, object] = dict(zip(("tier", "model", "strategy"), labels, strict=True))
-        rows.append(row | {str(size): f"{values[size]:.1f}" for size in sorted(wide.columns)})
-    return _table(rows, style, left=("tier", "model", "strategy"))
-
-
 def paired_tests(
     puzzles: pd.DataFrame, baseline: str = "vanilla", oracles: Collection[str] = ("solver_order",)
 ) -> pd.DataFrame:
@@ -223,7 +191,7 @@ def format_results(results: pd.DataFrame, style: Style = "terminal") -> str:
         }
         for row in results.to_dict("records")
     ]
-    return _table(rows, style, left=("tier", "model", "strategy"))
+    return text_table(rows, style, left=("tier", "model", "strategy"))
 
 
 def format_tests(tests: pd.DataFrame, style: Style = "terminal") -> str:
@@ -245,10 +213,10 @@ def format_tests(tests: pd.DataFrame, style: Style = "terminal") -> str:
         }
         for row in tests.to_dict("records")
     ]
-    return _table(rows, style, left=("tier", "model", "strategy", "against", "as"))
+    return text_table(rows, style, left=("tier", "model", "strategy", "against", "as"))
 
 
-def _table(rows: Sequence[dict[str, object]], style: Style, left: Collection[str]) -> str:
+def text_table(rows: Sequence[dict[str, object]], style: Style, left: Collection[str]) -> str:
     """Text columns to the left, numbers to the right, as they were formatted."""
     align = ["left" if name in left else "right" for name in (rows[0] if rows else ())]
     return tabulate(

@@ -12,7 +12,7 @@ from torch import nn
 
 from planorder.models.attention import attention
 from planorder.models.autoregressive import AutoregressiveModel, move_order
-from planorder.models.moves import AutoregressiveConfig, DecodeCache, LayerCache
+from planorder.models.causal import AutoregressiveConfig, DecodeCache, LayerCache
 from puzzles.base import UserInputError
 
 FORMATS = ("moves", "triples")

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from planorder.models.context import logits_of
 from planorder.tokens import MASK
 from puzzles.base import UserInputError
 
@@ -60,8 +61,7 @@ class MaskedObjective:
             rows, rate = rows.to(clues.device), rate.to(clues.device)
             own = None if edges is None else edges[rows]
             masked[rows] = left_by_margin(model, clues[rows], solution[rows], rate[rows], self.stages, own)
-        shown = torch.where(masked, MASK, solution)
-        logits = model(shown) if edges is None else model(shown, edges)
+        logits = logits_of(model, torch.where(masked, MASK, solution), edges)
         target = torch.where(masked, solution - 1, -100).flatten()
         losses = F.cross_entropy(logits.flatten(0, 1), target, ignore_index=-100, reduction="sum")
         count = masked.sum().clamp(min=1)
@@ -91,8 +91,7 @@ def left_by_margin(
     masked = clues == MASK
     blanks = masked.sum(1)
     for stage in range(1, stages + 1):
-        tokens = torch.where(masked, MASK, solution)
-        logits = model(tokens) if edges is None else model(tokens, edges)
+        logits = logits_of(model, torch.where(masked, MASK, solution), edges)
         top = logits.softmax(-1).topk(2, dim=-1).values
         margin = (top[..., 0] - top[..., 1]).masked_fill(~masked, -1.0)
         shown = (blanks * (1 - rate) * stage / stages).round().long() - (blanks - masked.sum(1))
