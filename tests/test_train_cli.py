@@ -295,3 +295,14 @@ def test_every_example_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [args.model for args in seen] == ["relational", "ar-solver", "relational", "relational"]
     for args in seen:
         front.chosen_recipe(args, get_family(args.family))
+
+
+def test_a_training_set_of_several_tiers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("train", "zebra", "--preset", "tiny", "--validate", "0", "--steps", "1", "--puzzles", "65")
+    assert call(*words, "--out", tmp_path / "both") == 0
+    batch = load(tmp_path / "both" / "zebra-v1-train-logic+hard-65.npz")
+    assert get_family("zebra").tier(batch).tolist() == ["logic"] * 33 + ["hard"] * 32
+    capsys.readouterr()
+    code = call(*words, "--tiers", "logic,easy", "--out", tmp_path / "easy")
+    refused(capsys, code, "'easy'", "expected one of logic, hard")
+    assert not (tmp_path / "easy").exists()

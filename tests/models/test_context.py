@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from planorder.decoding import decode, get_strategy
+from planorder.decoding import Strategy, decode, get_strategy
 from planorder.decoding.autoregressive import decode_autoregressive
 from planorder.decoding.random import row_keys
 from planorder.models import (
@@ -21,6 +21,9 @@ from planorder.models import (
     TransformerConfig,
 )
 from planorder.models.context import EdgeMessages, edge_tensor, incidence_of
+from planorder.models.relational import edges_with_roles
+from planorder.training.data import TrainingData
+from planorder.training.loop import TrainConfig, Training
 from planorder.training.objectives.autoregressive import AutoregressiveObjective
 from planorder.training.objectives.masked import MaskedObjective
 from puzzles import get_family
@@ -194,3 +197,61 @@ def test_objectives_hand_edges_on(puzzles: PuzzleBatch) -> None:
             for own in (edges, fewer)
         ]
         assert losses[0] != losses[1]
+
+
+def test_masks_by_confidence_ask_each_puzzle_with_its_own_edges(puzzles: PuzzleBatch) -> None:
+    """Every call of the network shows cells and edges of one and the same puzzle."""
+    of_edges = {row.tobytes(): k for k, row in enumerate(edge_tensor(puzzles.edges).numpy())}
+    solution = torch.from_numpy(puzzles.solution).long()
+    asked = []
+
+    class Spy(nn.Module):
+        def forward(self, tokens: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
+            for shown, own in zip(tokens, edges, strict=True):
+                place = of_edges[own.numpy().tobytes()]
+                assert ((shown == 0) | (shown == solution[place])).all()
+                asked.append(place)
+            return torch.zeros(*tokens.shape, 6)
+
+    parts = [torch.from_numpy(part).long() for part in (puzzles.clues, puzzles.solution, puzzles.rank)]
+    MaskedObjective(revealed=0.5)(Spy(), *parts, torch.Generator().manual_seed(0), edge_tensor(puzzles.edges))
+    assert len(asked) > len(puzzles)
+
+
+def test_a_training_step_hands_the_batchs_edges_on(puzzles: PuzzleBatch) -> None:
+    data = TrainingData(ZEBRA, puzzles, 6, seed=0)
+    state = Training(
+        RelationalConfig(channels=4, hidden=4, turns=1, by_value=False),
+        TrainConfig(steps=1, batch_size=6, precision="fp32"),
+        data,
+        "cpu",
+    )
+    seen = []
+
+    def spy(model, clues, solution, rank, generator, edges):
+        seen.append(edges)
+        return model(clues, edges).sum(), {}
+
+    state.step(spy)
+    assert torch.equal(seen[0], edge_tensor(data.batch(0).edges))
+
+
+def test_looking_ahead_takes_the_edges_along(puzzles: PuzzleBatch) -> None:
+    looked = []
+
+    def order(view):
+        ahead = view.evaluate(view.tokens[:, None].repeat(1, 3, 1))
+        for look in ahead.unbind(1):
+            torch.testing.assert_close(look, view.log_probs, rtol=1e-4, atol=1e-4)
+        looked.append(len(ahead))
+        return view.log_probs.amax(-1)
+
+    decode(relational(ZEBRA.graph()), puzzles, Strategy("ahead", order))
+    assert looked
+
+
+def test_each_kind_with_roles_that_a_family_shares_is_told_apart() -> None:
+    pair = np.array([[0, 4]], np.int16)
+    kinds = (EdgeSet("before", pair, ("first", "second")), EdgeSet("beside", pair, ("first", "second")))
+    found = edges_with_roles(ConstraintGraph(6, 3, (*GROUPS, *kinds), False, KINDS))
+    assert found.tolist() == [[2, 0, 4, -1], [3, 0, 4, -1]]

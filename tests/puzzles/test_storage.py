@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from puzzles import storage
-from puzzles.base import ROW_FIELDS, PuzzleBatch, UserInputError
+from puzzles.base import ROW_FIELDS, PuzzleBatch, UserInputError, concatenate
 from puzzles.storage import FORMAT, content_hash, load, save
 
 
@@ -177,3 +177,24 @@ def test_places_that_cannot_be_written(tmp_path, place):
         save(tmp_path / place, make_batch())
     assert str(tmp_path / place) in str(caught.value)
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+def test_edges_come_out_as_they_went_in(tmp_path):
+    batch = replace(make_batch(), edges=np.arange(5 * 3 * 4, dtype=np.int16).reshape(5, 3, 4))
+    digest = save(tmp_path / "edges.npz", batch)
+    found = load(tmp_path / "edges.npz")
+    assert np.array_equal(found.edges, batch.edges)
+    assert found.edges.dtype == np.int16
+    assert digest == content_hash(found) != content_hash(make_batch())
+    save(tmp_path / "none.npz", make_batch())
+    assert load(tmp_path / "none.npz").edges is None
+
+
+def test_joined_edges_are_as_wide_as_the_widest():
+    narrow = replace(make_batch(2), edges=np.ones((2, 1, 4), np.int16))
+    wide = replace(make_batch(3), edges=np.ones((3, 4, 4), np.int16))
+    joined = concatenate([narrow, wide])
+    assert joined.edges.shape == (5, 4, 4)
+    assert (joined.edges[:2, 1:] == -1).all()
+    assert (joined.edges[2:] == 1).all()
+    assert concatenate([make_batch(), make_batch()]).edges is None

@@ -5,6 +5,7 @@ from planorder.results.evaluate import ROW_COLUMNS, error_curve, masked_fraction
 from planorder.results.replay import replay
 from planorder.results.stats import wilson
 from puzzles.base import UserInputError
+from puzzles.naesat import NaeSat
 
 STEP = np.array([[-1, 1, 0, 2], [0, 1, 2, 3], [-1] * 4], np.int16)
 PASSES = np.array([3, 4, 0], np.int32)
@@ -115,3 +116,17 @@ def test_replay_without_blanks_and_with_unfilled_cells(family, batch):
 def test_replay_refuses_a_row(family, batch, row):
     with pytest.raises(UserInputError, match="puzzles 0 to 2"):
         replay(batch, batch.solution, STEP, np.ones((3, 4)), row, family)
+
+
+def test_a_family_of_many_solutions_judges_by_its_rules():
+    family = NaeSat("naesat-tiny", 4, 6)
+    batch = family.generate("test", "logic", 3)
+    cells = family._flipped(batch.solution, np.array([True, True, True]))  # another solution
+    cells[1, 5] = 3 - cells[1, 5]
+    cells[2, 0] = 3 - cells[2, 0]
+    rows = score(family, batch, cells, np.zeros(3, np.int32))
+    disagree = (cells[2, 4:] != family.observe(cells)[2]).sum()
+    assert disagree > 0
+    assert rows["n_errors"].tolist() == [0, 1, disagree]
+    assert rows["cell"].tolist() == pytest.approx([1, 1 - 1 / 6, 1 - disagree / 6])
+    assert rows["valid"].tolist() == [True, False, False]
