@@ -164,7 +164,8 @@ def run_train(args: Train) -> None:
     chosen = chosen_recipe(args, family)
     puzzles = training_puzzles(args, family, chosen.puzzles, chosen.tiers)
     data = TrainingData(family, puzzles, chosen.train.batch_size, args.seed, chosen.train.balance)
-    command = " ".join(["python -m planorder", *sys.argv[1:]])
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    command = " ".join(["python -m planorder", *words])  # without the places of this machine
     facts = {"environment": environment(), "command": command, "preset": args.preset, "puzzles": len(puzzles)}
     with tqdm(
         total=chosen.train.steps, desc=args.model, unit="step", file=sys.stderr, dynamic_ncols=True

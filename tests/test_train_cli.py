@@ -106,6 +106,7 @@ def test_the_weights_say_what_they_are(trained: Path) -> None:
     info = loaded.info
     assert (info["preset"], info["puzzles"], info["train"]["steps"]) == ("tiny", 500, 60)
     assert info["command"].startswith("python -m planorder train sudoku-2x2 --preset tiny")
+    assert info["command"].endswith("--out mine")  # no places of this machine
     assert {key: value for key, value in info["metrics"].items() if key != "minutes"} == lines(trained)[-1]
     assert info["environment"]["packages"]["torch"] in torch.__version__
 
