@@ -66,6 +66,8 @@ class Train:
     """peak learning rate (the preset's)"""
     balance: float | None = None
     """0 to 1: how far puzzles of rare techniques are shown more often (the preset's)"""
+    by_size: float | None = None
+    """0 to 4: puzzles are drawn in proportion to this power of their blanks (the preset's)"""
     revealed: float | None = None
     """share of the puzzles whose masks follow the network's own confidence (the preset's); masked networks"""
     compile: bool = False
@@ -83,7 +85,9 @@ class Train:
 def chosen_recipe(args: Train, family: AbstractFamily) -> Recipe:
     """The preset's recipe with what the user set."""
     base = recipe(args.preset, args.model, family)
-    given = {name: getattr(args, name) for name in ("steps", "batch_size", "learning_rate", "balance")}
+    given = {
+        name: getattr(args, name) for name in ("steps", "batch_size", "learning_rate", "balance", "by_size")
+    }
     given = {name: value for name, value in given.items() if value is not None}
     train_config = replace(
         base.train, seed=args.seed, precision=args.precision, compile=args.compile, **given
@@ -163,7 +167,9 @@ def run_train(args: Train) -> None:
     family, device = get_family(args.family), resolve_device(args.device)
     chosen = chosen_recipe(args, family)
     puzzles = training_puzzles(args, family, chosen.puzzles, chosen.tiers)
-    data = TrainingData(family, puzzles, chosen.train.batch_size, args.seed, chosen.train.balance)
+    data = TrainingData(
+        family, puzzles, chosen.train.batch_size, args.seed, chosen.train.balance, chosen.train.by_size
+    )
     words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     command = " ".join(["python -m planorder", *words])  # without the places of this machine
     facts = {"environment": environment(), "command": command, "preset": args.preset, "puzzles": len(puzzles)}

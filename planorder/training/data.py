@@ -32,6 +32,7 @@ class TrainingData:
     batch_size: int
     seed: int
     balance: float = 0.0
+    by_size: float = 0.0
     augment: bool = True
 
     def __post_init__(self) -> None:
@@ -39,6 +40,8 @@ class TrainingData:
             raise UserInputError(f"seed={self.seed}: expected 0 or more")
         if not 0 <= self.balance <= 1:
             raise UserInputError(f"balance={self.balance}: expected a number from 0 to 1")
+        if not 0 <= self.by_size <= 4:
+            raise UserInputError(f"by_size={self.by_size}: expected a number from 0 to 4")
         if len(self.puzzles) < self.batch_size:
             raise UserInputError(
                 f"{len(self.puzzles)} training puzzles: expected at least batch_size={self.batch_size}"
@@ -58,10 +61,11 @@ class TrainingData:
     def epoch(self, epoch: int) -> np.ndarray:
         """int64 ``[puzzles]``: which puzzles an epoch shows, in order."""
         rng = np.random.default_rng((self.seed, ORDER, epoch))
-        if not self.balance:
+        if not self.balance and not self.by_size:
             return rng.permutation(len(self.puzzles))
         share = np.bincount(self.puzzles.hardest) / len(self.puzzles)
-        weight = share[self.puzzles.hardest] ** -self.balance
+        blanks = (self.puzzles.clues == 0).sum(1)
+        weight = share[self.puzzles.hardest] ** -self.balance * blanks**self.by_size
         return rng.choice(len(self.puzzles), len(self.puzzles), p=weight / weight.sum())
 
     def generator(self, step: int, stream: int = MASKS) -> torch.Generator:

@@ -41,6 +41,7 @@ class TrainConfig:
         ema: decay of the averaged weights, lower in the first steps.
         seed: of weights, batches, symmetries and masks.
         balance: how far puzzles of rare techniques are shown more often; see `TrainingData`.
+        by_size: how far puzzles of many blanks are, likewise.
         compile: whether the repeated blocks go through ``torch.compile``, which needs a C++ compiler.
         precision: "bf16" (autocast), "fp32", or "auto": bf16 where the processor multiplies it fast.
         log_every: steps between lines of metrics.jsonl.
@@ -59,6 +60,7 @@ class TrainConfig:
     ema: float = 0.998
     seed: int = 0
     balance: float = 0.0
+    by_size: float = 0.0
     compile: bool = False
     precision: str = "auto"
     log_every: int = 25
