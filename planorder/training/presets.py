@@ -135,7 +135,10 @@ CPU_BUDGETS: dict[str, dict[str, dict[str, Any]]] = {
         "shallow": {"steps": 5000, "batch_size": 64, "learning_rate": 2e-3},
         "transformer": {"steps": 6000, "batch_size": 64, "learning_rate": 1e-3},
     }
-    | {f"ar-{order}": {"steps": 8000, "batch_size": 64, "learning_rate": 2e-3} for order in ORDERS},
+    | {
+        f"ar-{order}": {"steps": 12_700, "batch_size": 64, "learning_rate": 2e-3, "by_size": 1.0}
+        for order in ORDERS
+    },
 }
 """What the preset "cpu" sets of `TrainConfig`, by family (Sudoku's where it has none) and network."""
 
