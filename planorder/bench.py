@@ -28,6 +28,7 @@ from planorder.models import AutoregressiveModel, parameter_count
 from planorder.models.checkpoint import LoadedModel, load_model, pretrained
 from planorder.results import figures
 from planorder.results.evaluate import Outcome, error_curve, score
+from planorder.results.plotting import measure_of
 from planorder.results.runs import RunFolder
 from planorder.results.sizes import by_size, format_by_size
 from planorder.results.tables import (
@@ -35,12 +36,14 @@ from planorder.results.tables import (
     format_tests,
     paired_tests,
     per_puzzle,
+    with_cell_interval,
 )
 from puzzles import get_family
 from puzzles.base import LOGIC, AbstractFamily, PuzzleBatch, UserInputError
 
 EXAMPLES = """  python -m planorder.bench sudoku
   python -m planorder.bench zebra --n 1000
+  python -m planorder.bench naesat --orders vanilla,top_margin
   python -m planorder.bench sudoku --n 1000 --models relational,shallow,transformer --out runs/depth
   python -m planorder.bench sudoku --orders vanilla,top_margin --protocol paper
   python -m planorder.bench sudoku --puzzles my_puzzles.txt --orders top_margin
@@ -62,7 +65,7 @@ class Bench:
     """Decode the same puzzles in every order and say what the order is worth."""
 
     family: tyro.conf.Positional[str] = "sudoku"
-    """puzzles: sudoku, zebra, ..."""
+    """puzzles: sudoku, zebra, naesat, ..."""
     n: int = 200
     """test puzzles of each tier"""
     orders: str = ",".join(ORDERS)
@@ -81,6 +84,8 @@ class Bench:
     """cells a step"""
     noise: str | None = None
     """noise on the order's score, e.g. gumbel:0.5, gaussian:0.1, none"""
+    pick: Literal["argmax", "sample"] | None = None
+    """values: likeliest or sampled (default: as the order has it; sampled where solutions are many)"""
     seed: int = 0
     """of every random choice while decoding"""
     device: DeviceName = "auto"
@@ -107,7 +112,16 @@ def chosen_strategies(args: Bench) -> list[Strategy]:
     found = [get_strategy(name) for name in names]
     if args.protocol == "paper":
         found = [paper_protocol(strategy) for strategy in found]
-    return [with_options(strategy, steps=args.steps, k=args.k, noise=args.noise) for strategy in found]
+    options: dict[str, Any] = {"steps": args.steps, "k": args.k, "noise": args.noise, "pick": pick_of(args)}
+    return [with_options(strategy, **options) for strategy in found]
+
+
+def pick_of(args: Bench) -> str | None:
+    """How values are picked; None leaves it to the strategies.
+
+    Where puzzles have many solutions the likeliest values would give the same one every time.
+    """
+    return args.pick or (None if get_family(args.family).unique else "sample")
 
 
 def chosen_models(args: Bench, family: AbstractFamily) -> list[LoadedModel]:
@@ -157,9 +171,13 @@ def run_job(
     device: str,
     precision: str,
     batch_size: int,
+    temperature: float,
     progress: Callable[[int], None],
 ) -> Outcome:
-    """Decodes the puzzles of a tier with one network and strategy, and judges them."""
+    """Decodes the puzzles of a tier with one network and strategy, and judges them.
+
+    The temperature is that of an autoregressive network, which has no strategy.
+    """
     tier, loaded, strategy = job
     options: dict[str, Any] = {
         "seed": seed,
@@ -171,7 +189,7 @@ def run_job(
     started = time.perf_counter()
     if strategy is None:
         assert isinstance(loaded.model, AutoregressiveModel)
-        decoded = decode_autoregressive(loaded.model.to(device), batch, **options)
+        decoded = decode_autoregressive(loaded.model.to(device), batch, temperature=temperature, **options)
     else:
         decoded = decode(loaded.model, batch, strategy, **options)
     return Outcome(
@@ -195,10 +213,14 @@ def decode_all(
     """All jobs under one progress bar."""
     batch_size = args.batch_size or default_batch_size(device)
     precision = precision_name(args.precision, device)
+    temperature = float(pick_of(args) == "sample")
     outcomes = []
     with progress_bar(sum(len(batches[tier]) for tier, _, _ in jobs), "decoding") as advance:
         for job in jobs:
-            outcomes.append(run_job(job, batches[job[0]], args.seed, device, precision, batch_size, advance))
+            batch = batches[job[0]]
+            outcomes.append(
+                run_job(job, batch, args.seed, device, precision, batch_size, temperature, advance)
+            )
     return outcomes
 
 
@@ -210,9 +232,10 @@ def write_figures(
     family: AbstractFamily,
 ) -> list[str]:
     """The figures of a run; returns their names."""
+    measure = measure_of(family)
     drawn = {
-        "accuracy_by_strategy": figures.accuracy_by_strategy(results),
-        "accuracy_against_passes": figures.accuracy_against_passes(results),
+        "accuracy_by_strategy": figures.accuracy_by_strategy(results, measure),
+        "accuracy_against_passes": figures.accuracy_against_passes(results, measure),
     }
     tier = next(tier for tier in DRAWN if tier in batches)
     first = next((outcome.model for outcome in outcomes if outcome.strategy != FREE), outcomes[0].model)
@@ -220,14 +243,22 @@ def write_figures(
     drawn["step_heat_map"] = figures.step_heat_map(
         {k: o.step for k, o in traced.items()}, family.grid, family.box
     )
-    curves = {k: error_curve(o.cells, batches[tier].solution, o.step) for k, o in traced.items()}
-    drawn["error_by_masked_fraction"] = figures.error_by_masked_fraction(curves)
+    curves = {k: error_curve(family, batches[tier], o.cells, o.step) for k, o in traced.items()}
+    drawn["error_by_masked_fraction"] = figures.error_by_masked_fraction(curves, measure)
     masked = {o.model: o.model for o in outcomes if o.strategy != FREE}
     if len(masked) > 1:
-        drawn["order_effect_by_depth"] = figures.order_effect_by_depth(results, masked)
+        drawn["order_effect_by_depth"] = figures.order_effect_by_depth(results, masked, measure=measure)
     for name, figure in drawn.items():
         run.write_figure(name, figure)
     return list(drawn)
+
+
+def legend(family: AbstractFamily) -> str:
+    """What the columns of the table mean."""
+    exact = "equals the solution" if family.unique else "is a solution, one of many"
+    interval = "95% Wilson" if family.headline == "exact" else "95% t of cell, over puzzles"
+    cell = f"{family.judged_name} right"
+    return f"exact: {exact}; valid: keeps rules and clues; cell: {cell}; interval: {interval}"
 
 
 def run_bench(args: Bench) -> None:
@@ -249,8 +280,9 @@ def run_bench(args: Bench) -> None:
                     [(tier, model, None)] if free else [(tier, model, strategy) for strategy in strategies]
                 )
         outcomes = decode_all(jobs, batches, args, device)
-        results = run.write_outcomes(outcomes, batches)
-        tests = paired_tests(per_puzzle(outcomes))
+        puzzles = per_puzzle(outcomes)
+        results = with_cell_interval(run.write_outcomes(outcomes, batches), puzzles)
+        tests = paired_tests(puzzles, measure=family.headline)
         run.write_bytes("tests.csv", tests.to_csv(index=False, lineterminator="\n").encode())
         names = write_figures(run, results, outcomes, batches, family)
         sizes = {tier: family.sizes(batch.clues) for tier, batch in batches.items()}
@@ -258,15 +290,14 @@ def run_bench(args: Bench) -> None:
         sized = by_size(outcomes, known) if len(known) == len(sizes) else None
         if sized is not None:
             run.write_bytes("by_size.csv", sized.to_csv(index=False, lineterminator="\n").encode())
-    print(format_results(results))
-    print(
-        "\nexact: equals the solution; valid: keeps rules and clues; cell: blanks right; interval: 95% Wilson"
-    )
+    print(f"{format_results(results, measure=family.headline)}\n\n{legend(family)}")
     if sized is not None:
         print("\nexact % by size\n")
         print(format_by_size(sized))
     if len(tests):
-        print("\nExact paired tests on the same puzzles (McNemar), Holm-adjusted\n")
+        exact = family.headline == "exact"
+        kind, name = ("Exact paired tests", "McNemar") if exact else ("Paired tests of cell", "t")
+        print(f"\n{kind} on the same puzzles ({name}), Holm-adjusted\n")
         print(format_tests(tests))
     print(f"\nrun folder: {out}\nfigures:    {', '.join(name + '.png' for name in names)}")
 

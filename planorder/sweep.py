@@ -19,6 +19,7 @@ from planorder.decoding.budgets import Fixed
 from planorder.decoding.noise import Gaussian, Gumbel, parse_noise
 from planorder.decoding.orders import TopMargin, TopProb
 from planorder.models import AutoregressiveModel
+from planorder.models.checkpoint import LoadedModel
 from planorder.results.figures import NOISE_LINES, noise_and_steps
 from planorder.results.runs import RunFolder
 from puzzles import get_family
@@ -90,7 +91,7 @@ class ThroughNoise:
         return self.choice(replace(view, log_probs=noised.log_softmax(-1)))
 
 
-def listed(args: Sweep, name: str, known: tuple[str, ...] = ()) -> list[str]:
+def listed(args: object, name: str, known: tuple[str, ...] = ()) -> list[str]:
     """The entries of an option with commas: different ones, and of the known if there are such."""
     text: str = getattr(args, name)
     found = [entry.strip() for entry in text.split(",") if entry.strip()]
@@ -137,15 +138,23 @@ def strategy_of(point: Point) -> Strategy:
     return replace(found, name=" ".join(str(point[name]) for name in POINT))
 
 
+def masked_network(bench: Bench) -> LoadedModel:
+    """The one network that is asked for; `UserInputError` for more, or one that chooses its cells itself."""
+    loaded, *more = chosen_models(bench, get_family(bench.family))
+    if more:
+        raise UserInputError(f"model {bench.models!r}: expected one network")
+    if isinstance(loaded.model, AutoregressiveModel):
+        raise UserInputError(f"model {loaded.name!r} chooses its cells itself: expected a masked network")
+    return loaded
+
+
 def run_sweep(args: Sweep) -> None:
     """Checks what was asked, decodes, writes the run folder, prints the table."""
     use_all_cores()
     family, device, settings = get_family(args.family), resolve_device(args.device), points(args)
     strategies = [strategy_of(point) for point in settings]
     bench = Bench(args.family, models=args.model, checkpoint=args.checkpoint, seed=args.seed)
-    loaded = chosen_models(bench, family)[0]
-    if isinstance(loaded.model, AutoregressiveModel):
-        raise UserInputError(f"model {loaded.name!r} chooses its cells itself: expected a masked network")
+    loaded = masked_network(bench)
     config = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(args).items()}
     if args.n < 1:
         raise UserInputError(f"--n {args.n}: expected at least 1 puzzle")

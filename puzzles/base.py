@@ -86,6 +86,8 @@ class PuzzleBatch:
         edges: int16 ``[batch, edges, 1 + members]``, the constraints of each puzzle alone: a kind (its place
             in the graph's ``puzzle_kinds``), then its members in the order of their roles; -1 where a kind
             has fewer members, and throughout in rows that pad. None where the family has no such edges.
+        unique: `AbstractFamily.unique` of the family. Where it is False, puzzles may be equal, and are told
+            apart by their index.
     """
 
     family: str
@@ -96,6 +98,7 @@ class PuzzleBatch:
     hardest: np.ndarray
     index: np.ndarray
     edges: np.ndarray | None = None
+    unique: bool = True
 
     def __len__(self) -> int:
         return len(self.clues)
@@ -160,6 +163,10 @@ class AbstractFamily(ABC):
     tiers: tuple[str, ...] = (LOGIC, HARD)
     unique: bool = True
     """Whether a puzzle has one solution; if not, ``solution`` is one of many, and `right` asks the rules."""
+    judged_name: str = "blanks"
+    """What people call the cells that `judged` counts."""
+    headline: str = "exact"
+    """The accuracy that reports show first: "exact" or "cell", see `results.evaluate.score`."""
 
     @abstractmethod
     def graph(self) -> ConstraintGraph:
@@ -233,6 +240,16 @@ class AbstractFamily(ABC):
     def right(self, cells: np.ndarray, solution: np.ndarray) -> np.ndarray:
         """bool ``[batch, cells]``: which cells are right; by default those that equal the solution's."""
         found: np.ndarray = cells == solution
+        return found
+
+    def solved(self, cells: np.ndarray, batch: PuzzleBatch) -> np.ndarray:
+        """bool ``[batch]``: which puzzles ``cells [batch, cells]`` solve.
+
+        Where solutions are unique that is to equal the solution, else to keep the rules and the clues.
+        """
+        if not self.unique:
+            return self.is_valid(cells, batch.clues, batch.edges)
+        found: np.ndarray = (cells == batch.solution).all(axis=1)
         return found
 
     def judged(self) -> np.ndarray:

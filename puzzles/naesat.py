@@ -53,6 +53,8 @@ class NaeSat(AbstractFamily):
     tiers = (LOGIC,)
     n_values = 2
     unique = False
+    judged_name = "observations"
+    headline = "cell"
 
     def __init__(self, name: str, latents: int, observations: int, seed: int = 0) -> None:
         """A family with triples of its own.
@@ -181,9 +183,8 @@ class NaeSat(AbstractFamily):
         bound = self._bound(clues[asked]) & blank[asked, : self.latents]
         technique[asked, : self.latents] = np.where(bound, SEARCH, technique[asked, : self.latents])
         index = np.arange(len(clues)) if index is None else index
-        return PuzzleBatch(
-            self.version, clues, solution, rank, technique, technique.max(axis=1, initial=0), index
-        )
+        hardest = technique.max(axis=1, initial=0)
+        return PuzzleBatch(self.version, clues, solution, rank, technique, hardest, index, unique=False)
 
     def _bound(self, clues: np.ndarray) -> np.ndarray:
         """bool ``[batch, latents]``: which latents stand in an observation that is given."""

@@ -43,6 +43,7 @@ def save(path: Path | str, batch: PuzzleBatch) -> str:
     """
     digest = content_hash(batch)
     meta = {"format": FORMAT, "family": batch.family, "puzzles": len(batch), "sha256": digest}
+    meta |= {} if batch.unique else {"unique": False}
     with atomic_file(Path(path)) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo(_META, _EPOCH), json.dumps(meta))
         for name in batch.arrays():
@@ -63,7 +64,7 @@ def load(path: Path | str) -> PuzzleBatch:
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            family, digest = _read_meta(archive, path)
+            family, digest, unique = _read_meta(archive, path)
             names = [*ROW_FIELDS, "edges"] if "edges.npy" in archive.namelist() else ROW_FIELDS
             fields = {name: _read_array(archive, name) for name in names}
     except UserInputError:
@@ -80,7 +81,7 @@ def load(path: Path | str) -> PuzzleBatch:
             f"{path}: is not a whole puzzle file ({problem}); "
             "expected one that puzzles.generate wrote: write it again"
         ) from error
-    batch = PuzzleBatch(family=family, **fields)
+    batch = PuzzleBatch(family=family, **fields, unique=unique)
     found = content_hash(batch)
     if found != digest:
         raise UserInputError(
@@ -91,8 +92,12 @@ def load(path: Path | str) -> PuzzleBatch:
 
 
 def content_hash(batch: PuzzleBatch) -> str:
-    """SHA-256 in hex over the data id and all fields with their shapes, as little-endian bytes."""
-    digest = hashlib.sha256(f"{FORMAT}\n{batch.family}\n".encode())
+    """SHA-256 in hex over the data id and all fields with their shapes, as little-endian bytes.
+
+    That solutions are not unique is part of it; that they are is what says nothing.
+    """
+    many = "" if batch.unique else "many solutions\n"
+    digest = hashlib.sha256(f"{FORMAT}\n{batch.family}\n{many}".encode())
     for name in batch.arrays():
         array = _plain(batch, name)
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
@@ -129,14 +134,14 @@ def _plain(batch: PuzzleBatch, name: str) -> np.ndarray:
     return np.ascontiguousarray(getattr(batch, name), dtype)
 
 
-def _read_meta(archive: zipfile.ZipFile, path: Path) -> tuple[str, str]:
-    """Data id and SHA-256."""
+def _read_meta(archive: zipfile.ZipFile, path: Path) -> tuple[str, str, bool]:
+    """Data id, SHA-256, and whether solutions are unique."""
     if _META not in archive.namelist():
         raise UserInputError(f"{path}: has no {_META}; expected a puzzle file that puzzles.generate wrote")
     meta = json.loads(archive.read(_META))
     if meta["format"] != FORMAT:
         raise UserInputError(f"{path}: has format {meta['format']!a}, expected {FORMAT!r}; write it again")
-    return str(meta["family"]), str(meta["sha256"])
+    return str(meta["family"]), str(meta["sha256"]), bool(meta.get("unique", True))
 
 
 def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:

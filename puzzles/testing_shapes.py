@@ -35,6 +35,7 @@ def check_facts(family: AbstractFamily) -> None:
     fits = judged.shape == (family.n_cells,) and judged.dtype == bool
     need(family, fits, f"judged is bool [{family.n_cells}], not {judged.dtype} {judged.shape}")
     need(family, not family.unique or judged.all(), "all cells are judged where solutions are unique")
+    need(family, family.headline in ("exact", "cell"), f"headline {family.headline!r} is exact or cell")
 
 
 def check_graph(family: AbstractFamily) -> None:
@@ -61,6 +62,7 @@ def check_graph(family: AbstractFamily) -> None:
 def check_fields(family: AbstractFamily, batch: PuzzleBatch, n: int) -> None:
     """A batch of ``n`` puzzles has the shapes and types of `PuzzleBatch`."""
     need(family, batch.family == family.version, f"batches carry {family.version!r}, not {batch.family!r}")
+    need(family, batch.unique == family.unique, f"batches carry unique={family.unique}")
     for name in ROW_FIELDS:
         array = getattr(batch, name)
         shape = (n,) if name in ("hardest", "index") else (n, family.n_cells)

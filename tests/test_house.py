@@ -15,7 +15,10 @@ from planorder.decoding import PRESETS
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("puzzles", "planorder", "benchmarks", "notebooks", "tests", "docs")
 TEXT = {".py", ".md", ".toml", ".txt", ".cff", ".sh", ".ipynb", ".json", ".csv", ""}
-COMMAND_LINES = {"bench.py", "sweep.py", "__main__.py", "console.py", "generate.py", "show.py"}
+COMMAND_LINES = {
+    "__main__.py", "analysis.py", "bench.py", "catalogue.py", "console.py", "frontier.py", "generate.py",
+    "show.py", "sweep.py", "train.py",
+}  # fmt: skip
 CHOICES = ("orders", "noise", "budgets", "picks", "remask")
 LONGEST = 400
 

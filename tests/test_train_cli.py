@@ -14,14 +14,16 @@ from typing import Any
 import pytest
 import torch
 
-from planorder import __main__ as front
+from planorder import __main__ as entrance
 from planorder import bench
+from planorder import train as front
 from planorder.console import command_line
-from planorder.models import RelationalConfig
+from planorder.decoding import decode, get_strategy, with_options
+from planorder.models import RelationalConfig, build_model
 from planorder.models.checkpoint import load_model, read_tensors
 from planorder.results.runs import load_run
 from planorder.training.loop import METRICS, STATE, Training
-from planorder.training.presets import MODELS
+from planorder.training.presets import MODELS, recipe
 from puzzles import get_family
 from puzzles.storage import load, save
 
@@ -35,7 +37,7 @@ def call(*words: str | Path) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["planorder", *map(str, words)])
         try:
-            command_line("planorder", front.Train, front.run_train, front.EXAMPLES)
+            entrance.main()
         except SystemExit as stop:
             return int(stop.code or 0)
         except KeyboardInterrupt:  # not told to the user, and not to end the tests
@@ -191,7 +193,7 @@ def test_ctrl_c_and_the_same_command_goes_on(
         ("train sudoko-2x2", "did you mean 'sudoku-2x2'?"),
         (
             "trian sudoku-2x2 --preset tiny --steps 1",
-            "command 'trian' is unknown: expected train (tables: python -m planorder.bench)",
+            "command 'trian' is unknown: expected train, orders, cite; did you mean 'train'?",
         ),
         ("train sudoku-2x2 --preset tiny --steps 0", "steps=0: expected at least 1"),
         ("train sudoku-2x2 --preset tiny --batch-size -1", "batch_size=-1: expected at least 1"),
@@ -201,6 +203,11 @@ def test_ctrl_c_and_the_same_command_goes_on(
         ),
         ("train sudoku-2x2 --preset tiny --puzzles 0", "--puzzles 0: expected at least a batch of 32"),
         ("train sudoku-2x2 --preset tiny --puzzles -3", "--puzzles -3: expected at least a batch of 32"),
+        ("train sudoku-2x2 --preset tiny --seed -1", "seed=-1: expected 0 or more"),
+        ("train sudoku-2x2 --preset tiny --balance 1.5", "balance=1.5: expected a number from 0 to 1"),
+        ("train sudoku-2x2 --preset tiny --balance nan", "balance=nan: expected a number from 0 to 1"),
+        ("train sudoku-2x2 --preset tiny --by-size 5", "by_size=5.0: expected a number from 0 to 4"),
+        ("train sudoku-2x2 --preset tiny --init none.safetensors", "none.safetensors: no such checkpoint"),
         ("train sudoku-2x2 --preset tiny --data none.npz", "none.npz: no such file; check the path"),
     ],
 )
@@ -236,6 +243,30 @@ def test_weights_to_begin_with(trained: Path, tmp_path: Path, capsys: pytest.Cap
         refused(capsys, call(*TINY, "--init", *words, "--out", tmp_path / "new"), message)
     assert call(*TINY, "--init", weights, "--steps", "10", "--out", tmp_path / "on") == 0
     assert lines(tmp_path / "on")[0]["loss"] < lines(trained)[0]["loss"] / 3
+
+
+def test_going_on_from_other_weights_is_refused(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, other = trained / "weights.safetensors", tmp_path / "other" / "weights.safetensors"
+    short = (*TINY, "--steps", "10")
+    assert call(*short, "--out", tmp_path / "other") == 0
+    assert call(*short, "--init", first, "--out", tmp_path / "on") == 0
+    began = read_tensors(tmp_path / "on" / STATE)[1]["init_sha256"]
+    assert load_model(tmp_path / "on" / "weights.safetensors").info["init_sha256"] == began
+    assert "init_sha256" not in load_model(first).info
+    before = bits(tmp_path / "on" / STATE)
+    for words, message in (
+        (("--init", other), f"holds a training with init_sha256='{began}', not '"),
+        ((), f"holds a training with init_sha256='{began}', not None: choose another --out"),
+    ):
+        capsys.readouterr()
+        refused(capsys, call(*short, *words, "--out", tmp_path / "on"), message)
+    capsys.readouterr()
+    words = ("--init", first, "--out", tmp_path / "other")
+    refused(capsys, call(*short, *words), f"with init_sha256=None, not '{began}': choose another")
+    assert bits(tmp_path / "on" / STATE) == before
+    assert call(*short, "--init", first, "--out", tmp_path / "on") == 0  # the same command goes on
 
 
 def test_puzzles_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -277,7 +308,7 @@ def test_a_disk_that_refuses(
 
 def test_help_shows_examples(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Through the front door itself."""
-    monkeypatch.setattr(sys, "argv", ["planorder", "--help"])
+    monkeypatch.setattr(sys, "argv", ["planorder", "train", "--help"])
     monkeypatch.delitem(sys.modules, "planorder.__main__")
     with pytest.raises(SystemExit) as stop:
         runpy.run_module("planorder", run_name="__main__", alter_sys=True)
@@ -291,7 +322,7 @@ def test_help_shows_examples(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 def test_every_example_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[front.Train] = []
     for line in front.EXAMPLES.splitlines():
-        monkeypatch.setattr(sys, "argv", line.split()[2:])
+        monkeypatch.setattr(sys, "argv", line.split()[3:])
         command_line("planorder", front.Train, seen.append, front.EXAMPLES)
     assert [args.model for args in seen] == ["relational", "ar-solver", "relational", "relational"]
     for args in seen:
@@ -307,3 +338,19 @@ def test_a_training_set_of_several_tiers(tmp_path: Path, capsys: pytest.CaptureF
     code = call(*words, "--tiers", "logic,easy", "--out", tmp_path / "easy")
     refused(capsys, code, "'easy'", "expected one of logic, hard")
     assert not (tmp_path / "easy").exists()
+
+
+def test_where_solutions_are_many_validation_samples_and_counts_judged_cells() -> None:
+    family = get_family("naesat")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build_model(recipe("tiny", "relational", family).model, family)
+    validate = front.validation(family, 3, 0, "cpu")
+    assert validate is not None
+    found = validate(model)
+    assert set(found) == {"val_cell_vanilla", "val_cell_top_prob", "val_cell_top_margin"}
+    strategy = with_options(get_strategy("top_margin"), steps=37, pick="sample")
+    cells = decode(model, family.generate("val", "logic", 3), strategy).cells
+    right = cells[:, 25:] == family.observe(cells)
+    assert found["val_cell_top_margin"] == pytest.approx(right.mean())
+    assert len(set(map(bytes, cells))) == 3

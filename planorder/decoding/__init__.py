@@ -1,7 +1,9 @@
 """Decoding: in which order a masked diffusion model fills the blanks."""
 
 from planorder.decoding.loop import decode
-from planorder.decoding.strategies import PRESETS, Strategy, get_strategy, paper_protocol, with_options
+from planorder.decoding.plugins import get_strategy
+from planorder.decoding.published import PRESETS
+from planorder.decoding.strategies import Strategy, paper_protocol, with_options
 from planorder.decoding.view import Decoded, StepView
 
 __all__ = [

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from planorder.decoding.loop import PRECISIONS
-from planorder.decoding.random import Uniforms, row_keys
-from planorder.decoding.rows import empty_result
+from planorder.decoding.random import Uniforms
+from planorder.decoding.rows import empty_result, keys_of
 from planorder.decoding.view import Decoded
 from planorder.models.autoregressive import AutoregressiveModel, move_order
 from planorder.models.context import edge_tensor
@@ -116,7 +116,7 @@ def decode_autoregressive(
             cells = move_order(clues, "fixed" if order == FREE else order, rank)
             known = clues.shape[1] - int(blanks[rows[0]])
             edges = edge_tensor(None if batch.edges is None else batch.edges[rows], device)
-            keys = row_keys(clues, seed, edges)
+            keys = keys_of(batch, rows, clues, edges, seed)
             game = Game(clues, cells, known, order != FREE, temperature, keys, edges)
             with torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None):
                 cells, values, prob = play(model, game)

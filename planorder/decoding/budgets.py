@@ -1,7 +1,8 @@
 """How many now: ``budget(view, score) -> int64 [batch]``, by how many the filled cells are to grow.
 
-It sees the score with its noise. The loop takes at least 0 and at most all blanks of a row, and fills
-whatever is left in the last of ``view.total_steps`` steps (the ``noise_removal`` of MDLM, arXiv:2406.07524).
+It sees the score with its noise. It is net of what is reopened, so it may be negative: the loop fills as many
+blanks as the count and the reopened cells are together, at least none and at most all of a row, and whatever
+is left in the last of ``view.total_steps`` steps (the ``noise_removal`` of MDLM, arXiv:2406.07524).
 alpha is the fraction of the blanks that is filled: i / T after i steps of the kind "linear"; 1 - cos(pi/2 *
 i / T) of the kind "cosine", few early and many late (MaskGIT, arXiv:2202.04200).
 """
@@ -101,7 +102,7 @@ class Threshold:
     def __call__(self, view: StepView, score: torch.Tensor) -> torch.Tensor:
         """int64 ``[batch]``."""
         sure = view.log_probs.double().amax(-1).exp() >= self.tau
-        return (sure & view.blank).sum(1).clamp(min=1)
+        return (sure & view.allowed).sum(1).clamp(min=1)
 
 
 def filled(view: StepView) -> torch.Tensor:

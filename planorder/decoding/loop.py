@@ -42,20 +42,22 @@ def decode(
 ) -> Decoded:
     """Fills the blanks of every puzzle, step by step, as the strategy says.
 
-    A step: log-probabilities, score, noise, budget, pick, remask, fill. Clues are never touched, ties go to
-    the lowest cell, and the last of T steps fills what is left. Rows that are done leave the batch. A state
-    that did not change is not run again; on a GPU, where finding out would stall the device, it is run with
-    its neighbours and not counted. Puzzles are decoded in the order of their blanks, so that a batch ends
-    together.
+    A step: log-probabilities, memory, see, score, noise, budget, pick, remask, fill. Clues are never touched,
+    ties go to the lowest cell, and the last of T steps fills what is left. Rows that are done leave the
+    batch. A state that did not change is not run again; on a GPU, where finding out would stall the device,
+    it is run with its neighbours and not counted. Puzzles are decoded in the order of their blanks, so that
+    a batch ends together.
 
-    A row's random numbers come from the seed, its clues and the step. Its result depends on nothing else as
-    far as the model's own rows do not (matrix products may round otherwise in another batch size).
+    A row's random numbers come from the seed, its clues, the step and, where puzzles have many solutions, its
+    index. Its result depends on nothing else as far as the model's own rows do not (matrix products may round
+    otherwise in another batch size).
 
     Args:
         model: ``model(tokens int64 [b, cells]) -> logits [b, cells, values]``, value v at v - 1; where the
             puzzles have edges of their own, int64 ``[b, edges, 1 + members]``, those come second. An
             ``nn.Module`` is moved to ``device`` to stay, and put in eval mode during the call.
-        batch: puzzles; of the answers the loop reads the solver's ranks alone, and those only for the view.
+        batch: puzzles; of the answers the loop reads the solver's ranks and the solution, and those only for
+            the view, where oracles find them.
         strategy: see `strategies.Strategy`.
         seed: any integer.
         steps: T, as `strategies.with_options` takes it.
@@ -159,23 +161,29 @@ def advance(
         tokens=rows.tokens,
         clue=rows.clue,
         blank=blank,
+        allowed=blank,
         committed_prob=rows.prob,
         previous_log_probs=rows.log_probs,
         step=step_of_rows,
         total_steps=total,
         n_blank_start=rows.n_blank_start,
         rank=rows.rank,
+        solution=rows.solution,
+        memory=rows.memory,
         uniform=Uniforms(rows.key, step_of_rows, rows.tokens.shape[1]),
         evaluate=evaluate,
     )
-    score = strategy.noise(view, strategy.order(view).double())
+    view = strategy.remember(view)
+    seen = strategy.look(view)
+    score = strategy.noise(seen, strategy.order(seen).double())
+    allowed = blank & (seen.allowed | ~(seen.allowed & blank).any(1)[:, None])
     if step + 1 == total:
-        reopen, n_fill = torch.zeros_like(blank), n_blank
+        reopen, n_fill, allowed = torch.zeros_like(blank), n_blank, blank
     else:
-        count = strategy.budget(view, score).clamp(min=0).minimum(n_blank)
-        reopen = strategy.remask(view, score, count) & ~blank & ~rows.clue & (n_blank > 0)[:, None]
-        n_fill = (count + reopen.sum(1)).minimum(n_blank)
-    fill, values = top_cells(score, blank, n_fill), strategy.pick(view)
+        count = strategy.budget(seen, score).minimum(allowed.sum(1))
+        reopen = strategy.remask(seen, score, count) & ~blank & ~rows.clue & (n_blank > 0)[:, None]
+        n_fill = (count + reopen.sum(1)).clamp(min=0).minimum(allowed.sum(1))
+    fill, values = top_cells(score, allowed, n_fill), strategy.pick(seen)
     if strategy.revise:
         held = ~blank & ~rows.clue & ~reopen & (n_blank > 0)[:, None]
         fill = fill | (held & (values != rows.tokens))
@@ -207,6 +215,7 @@ def commit(
         reopened=rows.reopened + reopen.to(torch.int16),
         passes=rows.passes + looks,
         log_probs=view.log_probs,
+        memory=view.memory,
         changed=(fill | reopen).any(1) & (tokens == MASK).any(1),
         fault=torch.where(is_new, fault, rows.fault),
         fault_step=torch.where(is_new, view.step, rows.fault_step),

@@ -7,10 +7,12 @@ largest.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
+from planorder.decoding.fixed_orders import Dilated, Halton, right_to_left
 from planorder.decoding.view import StepView
 from puzzles.base import UserInputError
 
@@ -43,7 +45,10 @@ def solver_order(view: StepView) -> torch.Tensor:
 
 
 def neg_entropy(view: StepView) -> torch.Tensor:
-    """Least entropy first: score = sum of p log p, in nats, at most 0 (arXiv:2505.24857)."""
+    """Least entropy first: score = sum of p log p, in nats, at most 0 (arXiv:2505.24857).
+
+    log V - H, published as "critical tokens first" (VAST-UVA/dLLM_Reason), is the same order.
+    """
     log_p = view.log_probs.double()
     return (log_p.exp() * log_p).sum(-1)
 
@@ -96,6 +101,24 @@ class TopMargin:
         return margin if self.scale == "prob" else margin.clamp(min=TINY).log()
 
 
+@dataclass(frozen=True)
+class PickedProb:
+    """The value that will be picked scores: score = log p(pick), as MaskGIT has it (arXiv:2202.04200).
+
+    Draws are functions of seed, puzzle, step and cell, so the value is the one that the strategy fills in if
+    it has the same pick. With `picks.argmax` it is ``TopProb("log")``.
+
+    Attributes:
+        pick: the strategy's own; replacing that alone (`strategies.with_options`) leaves this one.
+    """
+
+    pick: Callable[[StepView], torch.Tensor]
+
+    def __call__(self, view: StepView) -> torch.Tensor:
+        """float64 ``[batch, cells]``, at most 0."""
+        return view.log_probs.double().gather(-1, (self.pick(view) - 1)[..., None])[..., 0]
+
+
 def candidate(view: StepView, committed: str) -> torch.Tensor:
     """int64 ``[batch, cells]``: logit index of the value by which each cell is scored."""
     best = view.log_probs.argmax(-1)
@@ -110,5 +133,5 @@ def check_options(scale: str, committed: str) -> None:
         raise UserInputError(f"committed={committed!r}: expected 'argmax' or 'held'")
 
 
-MODEL_FREE = (random_order, left_to_right, solver_order)
+MODEL_FREE = (random_order, left_to_right, right_to_left, solver_order, Halton(), Dilated())
 """Orders that do not look at the model; noise on a confidence means nothing to them."""

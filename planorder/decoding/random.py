@@ -49,11 +49,15 @@ def stream_word(stream: str) -> int:
     return int.from_bytes(blake2b(stream.encode(), digest_size=8).digest(), "little")
 
 
-def row_keys(clues: torch.Tensor, seed: int, edges: torch.Tensor | None = None) -> torch.Tensor:
+def row_keys(
+    clues: torch.Tensor, seed: int, edges: torch.Tensor | None = None, index: torch.Tensor | None = None
+) -> torch.Tensor:
     """int64 ``[batch]``: one key a puzzle from the seed, int64 ``clues [batch, cells]`` and its own edges.
 
     Equal puzzles have equal keys wherever they stand, in whatever order their ``edges`` (int64 ``[batch,
-    edges, 1 + members]``, pads -1) are listed; repeat a puzzle under another seed to draw anew.
+    edges, 1 + members]``, pads -1) are listed; repeat a puzzle under another seed to draw anew. Where puzzles
+    have many solutions, of which each row is to be a draw of its own, its ``index`` (int64 ``[batch]``) tells
+    it from its equals.
     """
     cells = torch.arange(clues.shape[1], device=clues.device)
     words = mix(fold(mix(cells), clues)).sum(1)
@@ -62,7 +66,8 @@ def row_keys(clues: torch.Tensor, seed: int, edges: torch.Tensor | None = None) 
         for member in edges[..., 1:].unbind(-1):
             said = fold(said, member)
         words = words + said.masked_fill(edges[..., 0] < 0, 0).sum(1)
-    return fold(fold(words, clues.shape[1]), seed)
+    key = fold(words, clues.shape[1])
+    return fold(key if index is None else fold(key, index), seed)
 
 
 def to_unit(bits: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,8 @@
 
 ``score`` is the order's with its noise, ``count`` the budget's int64 ``[batch]``. Reopened cells become
 blank after the step. The budget is net: for each reopened cell one blank more is filled, as far as there are
-blanks. The loop lets clues and blanks alone whatever the rule says, and reopens nothing in the last step.
+blanks; a strategy that fills so many whatever it reopens takes the reopened cells off its count. The loop
+lets clues and blanks alone whatever the rule says, and reopens nothing in the last step.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ class Rows:
         tokens: int64 ``[batch, cells]``.
         clue: bool ``[batch, cells]``.
         rank: int64 ``[batch, cells]``, or None.
+        solution: int64 ``[batch, cells]``, or None.
         edges: int64 ``[batch, edges, 1 + members]``, the puzzles' own, or None.
         prob: float32 ``[batch, cells]``, with which a cell was filled; 1 on clues, 0 on blanks.
         filled_at: int16 ``[batch, cells]``, the last step that filled the cell; -1 before.
@@ -37,6 +38,7 @@ class Rows:
         fault: int8 ``[batch]``, `SOUND` or what was not finite first.
         fault_step: int64 ``[batch]``, the step of the fault.
         log_probs: float32 ``[batch, cells, values]`` of the step before; None at the first.
+        memory: ``[batch, ...]``, what the strategy remembers of the step before; None at the first.
     """
 
     place: torch.Tensor
@@ -52,8 +54,10 @@ class Rows:
     changed: torch.Tensor
     fault: torch.Tensor
     fault_step: torch.Tensor
+    solution: torch.Tensor | None = None
     edges: torch.Tensor | None = None
     log_probs: torch.Tensor | None = None
+    memory: torch.Tensor | None = None
 
     def take(self, chosen: torch.Tensor) -> Rows:
         """The rows of a bool mask ``[batch]``."""
@@ -65,15 +69,16 @@ class Rows:
 
 
 def open_rows(batch: PuzzleBatch, chosen: np.ndarray, seed: int, device: torch.device) -> Rows:
-    """The chosen puzzles at their start; ranks are None unless every blank of the whole batch has one."""
+    """The chosen puzzles at their start; ranks and solutions are None unless all blanks have one."""
     tokens = torch.from_numpy(batch.clues[chosen].astype(np.int64)).to(device)
     clue = tokens != MASK
     n = len(tokens)
     is_ranked = bool((batch.rank[batch.blank] >= 0).all())
+    is_solved = bool((batch.solution[batch.blank] > 0).all())
     edges = edge_tensor(None if batch.edges is None else batch.edges[chosen], device)
     return Rows(
         place=torch.from_numpy(chosen.astype(np.int64)).to(device),
-        key=row_keys(tokens, seed, edges),
+        key=keys_of(batch, chosen, tokens, edges, seed),
         n_blank_start=(~clue).sum(1),
         tokens=tokens,
         clue=clue,
@@ -85,15 +90,28 @@ def open_rows(batch: PuzzleBatch, chosen: np.ndarray, seed: int, device: torch.d
         changed=torch.ones(n, dtype=torch.bool, device=device),
         fault=torch.full((n,), SOUND, dtype=torch.int8, device=device),
         fault_step=torch.zeros(n, dtype=torch.int64, device=device),
+        solution=torch.from_numpy(batch.solution[chosen].astype(np.int64)).to(device) if is_solved else None,
         edges=edges,
     )
+
+
+def keys_of(
+    batch: PuzzleBatch, chosen: np.ndarray, tokens: torch.Tensor, edges: torch.Tensor | None, seed: int
+) -> torch.Tensor:
+    """int64 ``[chosen]``: the random keys of the chosen puzzles, whose clues are ``tokens [chosen, cells]``.
+
+    Puzzles with one solution take theirs from what they say, so that it does not matter where they stand;
+    others from their index too, since a batch of them may hold equal puzzles to sample from.
+    """
+    index = None if batch.unique else torch.from_numpy(batch.index[chosen].astype(np.int64)).to(tokens.device)
+    return row_keys(tokens, seed, edges, index)
 
 
 def empty_result(batch: PuzzleBatch) -> Decoded:
     """A result with no blank filled yet."""
     shape = batch.clues.shape
     return Decoded(
-        cells=batch.clues.astype(np.int8),
+        cells=batch.clues.copy(),
         step=np.full(shape, -1, np.int16),
         prob=np.ones(shape, np.float32),
         reopened=np.zeros(shape, np.int16),

@@ -1,10 +1,9 @@
-"""A strategy is five choices put together; every published rule is a line of `PRESETS`."""
+"""A strategy is five choices put together; `planorder.decoding.published` has those of the literature."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 import torch
 
@@ -23,7 +22,9 @@ class Strategy:
     """How to decode: five pure functions of a `StepView`; the defaults are one cell a step, likeliest value.
 
     A step computes score = noise(view, order(view)), count = budget(view, score), value = pick(view) and
-    reopen = remask(view, score, count), then fills the blanks of highest score.
+    reopen = remask(view, score, count), then fills the blanks of highest score. Two more say what these are
+    given: ``memory`` carries something from step to step, and ``see`` changes the view before they read it
+    (other log-probabilities, fewer cells allowed).
 
     Attributes:
         name: what tables call it.
@@ -34,10 +35,16 @@ class Strategy:
         remask: ``remask(view, score, count) -> bool [batch, cells]``, filled cells to reopen.
         revise: filled cells that stay filled take the pick's value anew at every step, as in MGDM. A model
             trained on masked cells alone was never taught what to say there.
+        see: ``see(view) -> view`` that the five choices get instead, or None for the view as it is. A row in
+            which it allows no blank may fill any.
+        memory: ``memory(view) -> [batch, ...]``, kept as ``view.memory`` for this step and the next call, or
+            None.
         steps: T, the steps of a schedule; a row still open in the last one is filled in it. None: as many as
             there are cells, which is never too few without remasking.
-        source: where the rule was published.
-        description: the rule in a sentence.
+        source: where the rule was published, with its arXiv id.
+        description: the rule in a sentence, with its formula.
+        departures: where this differs from the source, or leaves something out.
+        cost: forward passes a puzzle of n blanks, in words or a formula.
     """
 
     name: str
@@ -47,100 +54,25 @@ class Strategy:
     pick: Callable[[StepView], torch.Tensor] = picks.argmax
     remask: Callable[[StepView, Score, torch.Tensor], torch.Tensor] = remask.never
     revise: bool = False
+    see: Callable[[StepView], StepView] | None = None
+    memory: Callable[[StepView], torch.Tensor] | None = None
     steps: int | None = None
     source: str = ""
     description: str = ""
+    departures: str = ""
+    cost: str = "n"
 
     def __post_init__(self) -> None:
         if self.steps is not None and self.steps < 1:
             raise UserInputError(f"steps={self.steps}: expected at least 1 reverse step")
 
+    def remember(self, view: StepView) -> StepView:
+        """The view with this step's memory, for a strategy that has one."""
+        return view if self.memory is None else replace(view, memory=self.memory(view))
 
-KIM = "arXiv:2502.06768"
-
-PRESETS: dict[str, Strategy] = {
-    "vanilla": Strategy(
-        "vanilla",
-        orders.random_order,
-        budget=budgets.Bernoulli("linear"),
-        pick=picks.Sample(1.0),
-        steps=PAPER_STEPS,
-        source=f"arXiv:2406.07524 (ancestral sampling); {KIM} appendix D.1.2",
-        description="every blank opens by the schedule alone, in 50 steps; values are sampled from the model",
-    ),
-    "random": Strategy(
-        "random",
-        orders.random_order,
-        source="arXiv:2502.09992 (LLaDA, random remasking)",
-        description="a random blank a step, likeliest value",
-    ),
-    "left_to_right": Strategy(
-        "left_to_right",
-        orders.left_to_right,
-        source="fixed order, the habit of autoregressive models",
-        description="the first blank a step, row by row, likeliest value",
-    ),
-    "top_prob": Strategy(
-        "top_prob",
-        orders.TopProb(),
-        source=f"{KIM} section 4; arXiv:2202.04200 (MaskGIT)",
-        description="the blank with the largest p1 a step, likeliest value",
-    ),
-    "top_margin": Strategy(
-        "top_margin",
-        orders.TopMargin(),
-        source=f"{KIM} section 4",
-        description="the blank with the largest p1 - p2 a step, likeliest value",
-    ),
-    "neg_entropy": Strategy(
-        "neg_entropy",
-        orders.neg_entropy,
-        source="arXiv:2508.15487 (Dream, entropy); arXiv:2505.24857",
-        description="the blank of least entropy a step, likeliest value",
-    ),
-    "solver_order": Strategy(
-        "solver_order",
-        orders.solver_order,
-        source="arXiv:2409.10502 (order of the logical solver, here as an oracle)",
-        description="the blank that the logical solver fills next, likeliest value; needs its ranks",
-    ),
-    "routing_top_prob": Strategy(
-        "routing_top_prob",
-        orders.TopProb(scale="log"),
-        remask=remask.route,
-        revise=True,
-        source="arXiv:2302.05737 (RDM); arXiv:2410.14157 (MGDM, top-k decoding)",
-        description="all cells but the clues predicted and ranked by log p1 anew at every step",
-    ),
-    "routing_top_margin": Strategy(
-        "routing_top_margin",
-        orders.TopMargin(),
-        remask=remask.route,
-        revise=True,
-        source=f"{KIM} section 4 with the routing of arXiv:2302.05737 and arXiv:2410.14157",
-        description="all cells but the clues predicted and ranked by p1 - p2 anew at every step",
-    ),
-    "threshold": Strategy(
-        "threshold",
-        orders.TopProb(),
-        budget=budgets.Threshold(0.9),
-        source="arXiv:2505.22618 (Fast-dLLM)",
-        description="all blanks with p1 >= 0.9 a step, at least one, likeliest value",
-    ),
-}
-
-
-def get_strategy(name: str) -> Strategy:
-    """The preset of this name.
-
-    Raises:
-        UserInputError: an unknown name; the text offers the nearest.
-    """
-    if name not in PRESETS:
-        near = get_close_matches(name, PRESETS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UserInputError(f"order {name!r} is unknown: expected one of {', '.join(PRESETS)}{hint}")
-    return PRESETS[name]
+    def look(self, view: StepView) -> StepView:
+        """The view, memory included, as the five choices get it."""
+        return view if self.see is None else self.see(view)
 
 
 def with_options(

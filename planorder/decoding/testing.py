@@ -101,12 +101,15 @@ def small_view(batch: PuzzleBatch | None = None, n_values: int = 4, seed: int = 
         tokens=tokens,
         clue=clues != MASK,
         blank=tokens == MASK,
+        allowed=tokens == MASK,
         committed_prob=prob,
         previous_log_probs=HashModel(n_values, seed + 1)(tokens).log_softmax(-1),
         step=torch.full((len(clues),), 3),
         total_steps=clues.shape[1],
         n_blank_start=(clues == MASK).sum(1),
         rank=torch.from_numpy(batch.rank.astype(np.int64)),
+        solution=torch.from_numpy(batch.solution.astype(np.int64)),
+        memory=None,
         uniform=draw,
         evaluate=lambda ahead: (
             HashModel(n_values, seed)(ahead.flatten(0, -2)).log_softmax(-1).unflatten(0, ahead.shape[:-1])
@@ -179,21 +182,31 @@ def check_strategy(strategy: Strategy, *, reads_filled: bool = False) -> None:
     """
     view, keeps = small_view(), strategy.remask is never
     n_values = view.log_probs.shape[-1]
-    check_order(strategy.order, reads_filled=reads_filled or not keeps)
+
+    def look(view: StepView) -> StepView:
+        return strategy.look(strategy.remember(view))
+
+    def order_of(view: StepView) -> torch.Tensor:
+        return strategy.order(look(view))
 
     def score_of(view: StepView) -> torch.Tensor:
-        return strategy.noise(view, strategy.order(view).double())
+        return strategy.noise(look(view), order_of(view).double())
 
     def count_of(view: StepView) -> torch.Tensor:
-        return strategy.budget(view, score_of(view)).clamp(min=0).minimum(view.blank.sum(1))
+        return strategy.budget(look(view), score_of(view))
 
     def reopened_by(view: StepView) -> torch.Tensor:
-        return strategy.remask(view, score_of(view), count_of(view))
+        count = count_of(view).minimum(view.blank.sum(1))
+        return strategy.remask(look(view), score_of(view), count)
 
+    if strategy.memory is not None:
+        check_part(strategy.memory, view, "the memory", dims=None)
+    check_part(lambda view: look(view).allowed, view, "what is allowed")
+    check_order(order_of, reads_filled=reads_filled or not keeps)
     check_order(score_of, reads_filled=reads_filled or not keeps)
-    count = check_part(lambda view: strategy.budget(view, score_of(view)), view, "the budget", per_cell=False)
+    count = check_part(count_of, view, "the budget", dims=1)
     require(count.dtype == torch.int64, f"the budget gave {count.dtype}: expected int64")
-    value = check_part(strategy.pick, view, "the pick")
+    value = check_part(lambda view: strategy.pick(look(view)), view, "the pick")
     require(value.dtype == torch.int64, f"the pick gave {value.dtype}: expected int64")
     in_range = bool(((value >= 1) & (value <= n_values)).all())
     require(in_range, f"the pick gave a value outside 1..{n_values}")
@@ -230,11 +243,14 @@ def scrambled(model: Model) -> Model:
     return lambda tokens: model(tokens) * torch.where(tokens == MASK, 1.0, -2.0)[..., None]
 
 
-def check_part(part: Part, view: StepView, name: str, *, per_cell: bool = True) -> torch.Tensor:
-    """Shape, purity and row independence of one choice; returns what it gave."""
+def check_part(part: Part, view: StepView, name: str, *, dims: int | None = 2) -> torch.Tensor:
+    """Shape, purity and row independence of one choice; returns what it gave.
+
+    Its shape is to be ``[batch, cells]`` for ``dims`` 2, ``[batch]`` for 1, and anything a row for None.
+    """
     before = {field: value.clone() for field, value in tensors(view).items()}
     given = part(view)
-    shape = list(view.tokens.shape) if per_cell else [len(view.tokens)]
+    shape = [len(view.tokens), *given.shape[1:]] if dims is None else list(view.tokens.shape[:dims])
     require(list(given.shape) == shape, f"{name} gave shape {list(given.shape)}: expected {shape}")
     given = given.clone()
     for field, value in tensors(view).items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -98,6 +99,15 @@ def save_model(
 ) -> None:
     """Writes weights for shipping, fp16 unless said otherwise."""
     write_tensors(path, {k: v.to(dtype) for k, v in model.state_dict().items()}, header)
+
+
+def weights_digest(model: nn.Module) -> str:
+    """The first 16 hex digits of a SHA-256 over names, types, shapes and bytes of a network's weights."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(model.state_dict().items()):
+        array = weight.detach().cpu().contiguous().numpy()
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode() + array.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def load_model(path: Path) -> LoadedModel:

@@ -80,6 +80,26 @@ def incidence_of(edges: torch.Tensor, n_cells: int, dtype: torch.dtype) -> Incid
     return Incidence(hear, hear.mT.contiguous(), edges[..., 0].clamp(min=0))
 
 
+class SharedEdges(NamedTuple):
+    """Edges with roles that all puzzles share, none with pads, as a block uses them.
+
+    Attributes:
+        cells: a member, int64 ``[different cells]`` that are that member of some edge.
+        place: a member, int64 ``[edges]``, which of its ``cells`` it is.
+        kind: int64 ``[edges]``, from 0.
+    """
+
+    cells: tuple[torch.Tensor, ...]
+    place: tuple[torch.Tensor, ...]
+    kind: torch.Tensor
+
+
+def shared_edges(edges: torch.Tensor) -> SharedEdges:
+    """int64 ``edges [edges, 1 + members]`` without pads, taken apart."""
+    found = [member.unique(return_inverse=True) for member in edges[:, 1:].unbind(1)]
+    return SharedEdges(tuple(cells for cells, _ in found), tuple(place for _, place in found), edges[:, 0])
+
+
 class EdgeMessages(nn.Module):
     """What the cells of edges with roles tell each other.
 
@@ -103,3 +123,20 @@ class EdgeMessages(nn.Module):
         told = F.relu(said).square().to(y.dtype) @ self.tell.to(y.dtype)
         told = told.reshape(batch, -1, self.members, c).transpose(1, 2).reshape(batch, -1, c)
         return edges.tell @ told
+
+    def shared(self, y: torch.Tensor, edges: SharedEdges) -> torch.Tensor:
+        """The same for shared edges, cells first: ``y [cells, rows, channels]`` to what they are told.
+
+        Cells are looked up, and multiplied by the matrix of a role once, however many edges they stand in.
+        """
+        rows, c = y.shape[1:]
+        said = self.kind(edges.kind)[:, None]
+        for cells, place, hear in zip(edges.cells, edges.place, self.hear.to(y.dtype), strict=True):
+            said = said + (y[cells] @ hear)[place]
+        spoken, told = F.relu(said).square().to(y.dtype), torch.zeros_like(y)
+        for cells, place, tell in zip(
+            edges.cells, edges.place, self.tell.to(y.dtype).split(c, 1), strict=True
+        ):
+            summed = spoken.new_zeros(len(cells), rows, c).index_add(0, place, spoken)
+            told = told.index_add(0, cells, summed @ tell)
+        return told

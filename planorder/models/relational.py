@@ -11,7 +11,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from planorder.models import relational_kernels as kernels
-from planorder.models.context import EdgeMessages, Incidence, incidence_of, members_of
+from planorder.models.context import (
+    EdgeMessages,
+    Incidence,
+    SharedEdges,
+    incidence_of,
+    members_of,
+    shared_edges,
+)
 from planorder.tokens import MASK
 from puzzles.base import ConstraintGraph, EdgeSet, UserInputError
 
@@ -57,7 +64,7 @@ class Messages(NamedTuple):
     pool: torch.Tensor
     spread: torch.Tensor
     groups: tuple[int, ...]
-    own: Incidence | None
+    own: Incidence | SharedEdges | None
 
 
 class Block(nn.Module):
@@ -86,8 +93,11 @@ class Block(nn.Module):
         cells, rows, c = x.shape
         x = x + clues
         if self.messages is not None and messages.own is not None:
-            told = self.messages(F.layer_norm(x, (c,)).transpose(0, 1), messages.own)
-            x = x + told.transpose(0, 1)
+            y = F.layer_norm(x, (c,))
+            if isinstance(messages.own, SharedEdges):
+                x = x + self.messages.shared(y, messages.own)
+            else:
+                x = x + self.messages(y.transpose(0, 1), messages.own).transpose(0, 1)
         y = F.layer_norm(x, (c,))
         hidden = self.own(y)
         if messages.groups:
@@ -166,8 +176,7 @@ class Relational(nn.Module):
         if torch.is_autocast_enabled(tokens.device.type):
             x = x.to(torch.get_autocast_dtype(tokens.device.type))
         pool = self.pool.to(x.dtype)
-        own = self.with_roles[None] if edges is None else edges
-        roles = incidence_of(own, cells, x.dtype) if own.shape[1] else None
+        roles = self._roles(edges, cells, x.dtype)
         messages = Messages(pool, (pool > 0).to(pool.dtype).T.contiguous(), self.groups, roles)
         blocks = cast(list[Block], list(self.blocks))
         clues = [F.embedding(states, block.inject.weight.to(x.dtype)) for block in blocks]
@@ -176,6 +185,20 @@ class Relational(nn.Module):
             x = blocks[place](x, clues[place], messages, states.shape[1] // batch)
         logits: torch.Tensor = self.head(F.layer_norm(x, (self.config.channels,)))
         return logits.float().reshape(cells, batch, self.n_values).transpose(0, 1)
+
+    def _roles(
+        self, edges: torch.Tensor | None, cells: int, dtype: torch.dtype
+    ) -> Incidence | SharedEdges | None:
+        """Edges with roles, of each puzzle or of the family; None without any.
+
+        On a GPU a sum over looked-up cells has no fixed order, so there the family's are products too.
+        """
+        own = self.with_roles[None] if edges is None else edges
+        if not own.shape[1]:
+            return None
+        if edges is None and own.device.type == "cpu" and bool((own >= 0).all()):
+            return shared_edges(own[0])
+        return incidence_of(own, cells, dtype)
 
     def _fused(self, tokens: torch.Tensor, turns: int) -> torch.Tensor:
         """The forward pass by `relational_kernels`, in float32 whatever autocast says.

@@ -72,8 +72,9 @@ def score(
         step: int16 ``[batch, cells]``, the step at which each cell was filled, -1 on clues.
 
     Returns:
-        index, exact (equals the solution), valid (keeps the rules and the clues), cell (share of the
-        blank cells that are right, of those that the family judges; 1 where nothing was blank), passes,
+        index, exact (`AbstractFamily.solved`: equals the solution, or is one where there are many), valid
+        (keeps the rules and the clues), cell (share of the blank cells that are right, of those that the
+        family judges; 1 where nothing was blank), passes,
         n_blank, hardest (technique id), first_error_step (the earliest step that filled a cell wrongly; -1
         without an error or without ``step``), n_errors (judged blank cells that are wrong).
 
@@ -87,8 +88,7 @@ def score(
     for name, (array, wanted) in expected.items():
         if array.shape != wanted:
             raise UserInputError(f"{name} has shape {array.shape}: expected {wanted}, one entry a puzzle")
-    counted = batch.blank & family.judged()
-    wrong = counted & ~family.right(cells, batch.solution)
+    counted, wrong = counted_and_wrong(family, batch, cells)
     n_blank = batch.blank.sum(axis=1)
     n_errors = wrong.sum(axis=1)
     first_error = np.full(len(batch), -1)
@@ -99,7 +99,7 @@ def score(
     return pd.DataFrame(
         {
             "index": batch.index,
-            "exact": (cells == batch.solution).all(axis=1),
+            "exact": family.solved(cells, batch),
             "valid": family.is_valid(cells, batch.clues, batch.edges),
             "cell": 1 - n_errors / np.maximum(counted.sum(axis=1), 1),
             "passes": passes,
@@ -109,6 +109,14 @@ def score(
             "n_errors": n_errors,
         }
     )
+
+
+def counted_and_wrong(
+    family: AbstractFamily, batch: PuzzleBatch, cells: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """bool ``[batch, cells]`` twice: the cells that cell accuracy counts, and which are wrong."""
+    counted = batch.blank & family.judged()
+    return counted, counted & ~family.right(cells, batch.solution)
 
 
 def masked_fraction(step: np.ndarray) -> np.ndarray:
@@ -127,26 +135,30 @@ def masked_fraction(step: np.ndarray) -> np.ndarray:
     return np.where(filled, masked, np.nan)
 
 
-def error_curve(cells: np.ndarray, solution: np.ndarray, step: np.ndarray, bins: int = 10) -> pd.DataFrame:
-    """How often a cell is filled wrongly, by the share of the puzzle that was still masked then.
+def error_curve(
+    family: AbstractFamily, batch: PuzzleBatch, cells: np.ndarray, step: np.ndarray, bins: int = 10
+) -> pd.DataFrame:
+    """How often a cell is wrong in the end, by the share of the puzzle that was masked when it was filled.
 
     Args:
+        family: which cells are judged, and which of them are right.
+        batch: the puzzles.
         cells: int8 ``[batch, cells]``, as decoded.
-        solution: int8 ``[batch, cells]``.
         step: int16 ``[batch, cells]``, when each cell was filled, -1 on clues.
         bins: equal bins of the masked share.
 
     Returns:
-        A row a bin in which cells were filled: masked (middle of the bin), filled, wrong (counts of
-        cells), error, low, high (Wilson, cells taken as independent: mistakes of one puzzle come
+        A row a bin in which judged cells were filled: masked (middle of the bin), filled, wrong (counts
+        of them), error, low, high (Wilson, cells taken as independent: mistakes of one puzzle come
         together, so the true uncertainty is wider).
     """
     masked = masked_fraction(step)
-    filled = step >= 0
+    counted, is_wrong = counted_and_wrong(family, batch, cells)
+    filled = counted & (step >= 0)
     # a share of exactly 1/2 belongs to the bin below it, as 1 does; the tolerance keeps 1 - 7/10 in its bin
     place = np.clip(np.ceil(masked[filled] * bins - 1e-9).astype(int) - 1, 0, bins - 1)
     counts = np.bincount(place, minlength=bins)
-    wrong = np.bincount(place, weights=(cells != solution)[filled], minlength=bins).astype(int)
+    wrong = np.bincount(place, weights=is_wrong[filled], minlength=bins).astype(int)
     low, high = wilson(wrong, counts)
     frame = pd.DataFrame(
         {

@@ -1,6 +1,7 @@
 """The figures of a report: tables and arrays in, a matplotlib ``Figure`` out; `plotting.save` writes it.
 
-Shares are drawn as per cent with their 95% Wilson intervals; ``results`` is the table of `tables.summarise`.
+Shares are drawn as per cent with their 95% intervals; ``results`` is the table of `tables.summarise`, and of
+`tables.with_cell_interval` for a ``measure`` of cells.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from planorder.results.plotting import (
+    EXACT,
     STRATEGIES,
     TIERS,
     Line,
+    Measure,
     caption,
     counts,
     interval,
@@ -47,8 +50,8 @@ NOISE_LINES: tuple[Line, ...] = ("-", "--", ":", "-.")
 
 
 @styled
-def accuracy_by_strategy(results: pd.DataFrame) -> Figure:
-    """Exact share of every strategy, grouped by model, the tiers side by side.
+def accuracy_by_strategy(results: pd.DataFrame, measure: Measure = EXACT) -> Figure:
+    """The accuracy of every strategy, grouped by model, the tiers side by side.
 
     Strategies of one model are listed in the order of the table; several seeds give several points.
     """
@@ -69,7 +72,7 @@ def accuracy_by_strategy(results: pd.DataFrame) -> Figure:
     figure, (axes,) = new_figure(7.2, 1.0 + 0.27 * height)
     for place, tier in enumerate(tiers):
         rows = results[results["tier"] == tier]
-        share, reach = interval(rows)
+        share, reach = interval(rows, measure)
         names = zip(rows["model"], rows["strategy"], strict=True)
         heights = [places[str(model), str(strategy)] for model, strategy in names]
         dodge = (place - (len(tiers) - 1) / 2) * 0.26
@@ -81,18 +84,18 @@ def accuracy_by_strategy(results: pd.DataFrame) -> Figure:
         )
     axes.set_yticks(ticks, labels)
     axes.set_ylim(height - 0.7, -0.7)
-    axes.set_xlim(-3, 103)
-    axes.set_xlabel("puzzles solved exactly (%)")
+    axes.set_xlim(*measure.limits(results))
+    axes.set_xlabel(f"{measure.long} (%)")
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
     figure.legend(loc="outside upper center", ncols=len(tiers))
-    caption(figure, f"{counts(results)}; bars: 95% Wilson intervals")
+    caption(figure, f"{counts(results)}; bars: {measure.bars}")
     return figure
 
 
 @styled
-def accuracy_against_passes(results: pd.DataFrame) -> Figure:
-    """Exact share against forward passes a puzzle, a panel a tier, a point a model and strategy.
+def accuracy_against_passes(results: pd.DataFrame, measure: Measure = EXACT) -> Figure:
+    """Accuracy against forward passes a puzzle, a panel a tier, a point a model and strategy.
 
     Points that would hide each other are set side by side, which the caption says. Markers are filled
     for the first model, hollow for the second, and so on in turn.
@@ -103,7 +106,7 @@ def accuracy_against_passes(results: pd.DataFrame) -> Figure:
     figure, panels = new_figure(3.6 * len(tiers) + 2.0, 3.8, columns=len(tiers))
     for axes, tier in zip(panels, tiers, strict=True):
         rows = results[results["tier"] == tier]
-        share, reach = interval(rows)
+        share, reach = interval(rows, measure)
         x = _side_by_side(rows["passes"].to_numpy(float), share)
         for place, (model, strategy) in enumerate(zip(rows["model"], rows["strategy"], strict=True)):
             colour, marker = look(strategy, STRATEGIES, series.index((model, strategy)))
@@ -118,7 +121,7 @@ def accuracy_against_passes(results: pd.DataFrame) -> Figure:
         tick_values(axes, [tick for tick in ticks if x.min() / 1.25 <= tick <= x.max() * 1.25])
         axes.set_xlabel("forward passes a puzzle (mean)")
         axes.set_title(tier)
-        percent_axis(axes)
+        percent_axis(axes, f"{measure.short} (%)", measure.limits(results))
         axes.label_outer()
     keys = []
     for place, (model, strategy) in enumerate(series):
@@ -128,7 +131,7 @@ def accuracy_against_passes(results: pd.DataFrame) -> Figure:
         key.set_label(f"{strategy} ({model})" if len(models) > 1 else strategy)
         keys.append(key)
     figure.legend(handles=keys, loc="outside right center")
-    caption(figure, f"{counts(results)}; bars: 95% Wilson intervals; equal points are set side by side")
+    caption(figure, f"{counts(results)}; bars: {measure.bars}; equal points are set side by side")
     return figure
 
 
@@ -165,7 +168,8 @@ def step_heat_map(
         raise UserInputError("no steps to draw: expected an array a strategy; decode some puzzles first")
     columns = min(4, len(steps))
     lines = -(-len(steps) // columns)
-    figure, panels = new_figure(1.9 * columns + 0.9, 2.02 * lines + 0.35, lines, columns)
+    height = 1.65 * min(grid[0] / grid[1], 1) + 0.37  # of a panel: flat where the grid is wide
+    figure, panels = new_figure(1.9 * columns + 0.9, height * lines + 0.35, lines, columns)
     for axes, (name, step) in zip(panels, steps.items(), strict=False):
         last = np.maximum(step.max(axis=1, keepdims=True), 1)
         when = np.where(step >= 0, step / last, 0).sum(axis=0)
@@ -195,11 +199,12 @@ def step_heat_map(
 
 
 @styled
-def error_by_masked_fraction(curves: Mapping[str, pd.DataFrame]) -> Figure:
+def error_by_masked_fraction(curves: Mapping[str, pd.DataFrame], measure: Measure = EXACT) -> Figure:
     """How often a newly filled cell is wrong against the share still masked: time runs from left to right.
 
     Args:
         curves: the frame of `evaluate.error_curve`, a strategy.
+        measure: whose cells they count.
     """
     if not curves:
         raise UserInputError("no curves to draw: expected one a strategy; decode some puzzles first")
@@ -214,17 +219,21 @@ def error_by_masked_fraction(curves: Mapping[str, pd.DataFrame]) -> Figure:
     axes.set_xlim(100, 0)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("blank cells still masked when the cell is filled (%)")
-    axes.set_ylabel("newly filled cells that are wrong (%)")
+    axes.set_ylabel(f"newly filled {measure.unit} that are wrong (%)")
     figure.legend(loc="outside right center")
     cells = [int(curve["filled"].sum()) for curve in curves.values()]
     size = f"{min(cells):,}" if min(cells) == max(cells) else f"{min(cells):,} to {max(cells):,}"
-    caption(figure, f"n = {size} cells a line; bands: 95% Wilson intervals, cells taken as independent")
+    unit = measure.unit
+    caption(figure, f"n = {size} {unit} a line; bands: 95% Wilson intervals, {unit} taken as independent")
     return figure
 
 
 @styled
 def order_effect_by_depth(
-    results: pd.DataFrame, networks: Mapping[str, str], orders: Sequence[str] = DEFAULT_ORDERS
+    results: pd.DataFrame,
+    networks: Mapping[str, str],
+    orders: Sequence[str] = DEFAULT_ORDERS,
+    measure: Measure = EXACT,
 ) -> Figure:
     """What the order is worth to each network, a panel a tier: the closer the points, the less it matters.
 
@@ -232,6 +241,7 @@ def order_effect_by_depth(
         results: the results of all networks on the same puzzles.
         networks: the models to show from left to right, and the label of each (may have two lines).
         orders: the strategies to show.
+        measure: the accuracy to show.
     """
     chosen = results[results["model"].isin(list(networks)) & results["strategy"].isin(list(orders))]
     require_rows(chosen, f"models {sorted(networks)} with strategies {sorted(orders)}")
@@ -240,7 +250,7 @@ def order_effect_by_depth(
     for axes, tier in zip(panels, tiers, strict=True):
         for place, order in enumerate(orders):
             rows = chosen[(chosen["tier"] == tier) & (chosen["strategy"] == order)]
-            share, reach = interval(rows)
+            share, reach = interval(rows, measure)
             x = [models.index(str(model)) for model in rows["model"]]
             dodge = (place - (len(orders) - 1) / 2) * 0.13
             colour, marker = look(order, STRATEGIES, place)
@@ -252,11 +262,11 @@ def order_effect_by_depth(
         axes.grid(axis="x", visible=False)
         axes.tick_params(axis="x", length=0)
         axes.set_title(tier)
-        percent_axis(axes)
+        percent_axis(axes, f"{measure.short} (%)", measure.limits(chosen))
         axes.label_outer()
     keys = [legend_key(order, STRATEGIES, place) for place, order in enumerate(orders)]
     figure.legend(handles=keys, loc="outside right center")
-    caption(figure, f"{counts(chosen)}; bars: 95% Wilson intervals")
+    caption(figure, f"{counts(chosen)}; bars: {measure.bars}")
     return figure
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import wraps
+from math import ceil, floor
 from pathlib import Path
 from typing import Literal, ParamSpec
 
@@ -18,7 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from planorder.results.files import atomic_write
-from puzzles.base import UserInputError
+from puzzles.base import AbstractFamily, UserInputError
 
 P = ParamSpec("P")
 Line = Literal["-", "--", ":", "-.", "none"]
@@ -74,6 +76,44 @@ FORMATS = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 """Metadata withheld in each format: dates and versions would change the bytes of an unchanged figure."""
 
 
+@dataclass(frozen=True)
+class Measure:
+    """An accuracy as figures show it.
+
+    Attributes:
+        column: of the results table; the ends of its interval are this with ``_low`` and ``_high``.
+        short: what axes call it.
+        long: the same where there is room.
+        bars: what its intervals are.
+        unit: what it calls the cells that it counts.
+        whole: whether axes run from 0 to 100 whatever is drawn; a share of cells has no use for most of that.
+    """
+
+    column: str
+    short: str
+    long: str
+    bars: str
+    unit: str
+    whole: bool = True
+
+    def limits(self, rows: pd.DataFrame) -> tuple[float, float]:
+        """Ends of an axis in per cent that shows all intervals of ``rows`` and has room for markers."""
+        lowest = 0.0 if self.whole else 10 * floor(10 * min(rows[f"{self.column}_low"].min(), 0.9))
+        room = 0.03 * (100 - lowest)
+        return lowest - room, 100 + room
+
+
+EXACT = Measure("exact", "exact", "puzzles solved exactly", "95% Wilson intervals", "cells")
+
+
+def measure_of(family: AbstractFamily) -> Measure:
+    """How figures show the accuracy that is the family's headline."""
+    if family.headline == "exact":
+        return EXACT
+    said = f"{family.judged_name} right"
+    return Measure("cell", said, said, "95% t intervals over puzzles", family.judged_name, whole=False)
+
+
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """Draws in the style of this module, whatever style the user's session has, and leaves that one alone.
 
@@ -107,10 +147,11 @@ def look(name: str, known: dict[str, tuple[str, str]], place: int) -> tuple[str,
     return known.get(name, (PALETTE[place % len(PALETTE)], MARKERS[(place + 3) % len(MARKERS)]))
 
 
-def percent_axis(axes: Axes, label: str = "exact (%)") -> None:
-    """The vertical axis as per cent from 0 to 100, with room for markers at both ends."""
-    axes.set_ylim(-3, 103)
-    axes.set_yticks(range(0, 101, 20))
+def percent_axis(axes: Axes, label: str = "exact (%)", limits: tuple[float, float] = (-3, 103)) -> None:
+    """The vertical axis as per cent, from 0 to 100 unless said, with room for markers at both ends."""
+    axes.set_ylim(*limits)
+    least = max(0, ceil(limits[0]))
+    axes.set_yticks(range(least, 101, 20 if least < 50 else 5))
     axes.set_ylabel(label)
 
 
@@ -119,9 +160,10 @@ def caption(figure: Figure, text: str) -> None:
     figure.supxlabel(text, fontsize=8, color="#555555")
 
 
-def interval(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def interval(rows: pd.DataFrame, measure: Measure = EXACT) -> tuple[np.ndarray, np.ndarray]:
     """Shares in per cent, and how far their intervals reach below and above, ``[2, rows]``."""
-    share, low, high = (100 * rows[name].to_numpy(float) for name in ("exact", "exact_low", "exact_high"))
+    name = measure.column
+    share, low, high = (100 * rows[end].to_numpy(float) for end in (name, f"{name}_low", f"{name}_high"))
     return share, np.stack([share - low, high - share])
 
 

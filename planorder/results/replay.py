@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from tabulate import tabulate
 
+from planorder.results.evaluate import counted_and_wrong
 from puzzles.base import AbstractFamily, PuzzleBatch, UserInputError
 
 
@@ -19,9 +20,9 @@ def replay(
     """Tells how one puzzle was filled: the cells in the order of filling, then the finished grid.
 
     Each line has the step (from 1), the cell as row and column of the family's grid, its value, the
-    model's probability of that value then, whether it is right, and with which technique and at which
-    place the logical solver fills that cell. Cells of one step are listed by index, and a cell that was
-    never filled comes last.
+    model's probability of that value then, whether it is right where the family judges it, and with which
+    technique and at which place the logical solver fills that cell. Cells of one step are listed by index,
+    and a cell that was never filled comes last.
 
     Args:
         batch: the puzzles.
@@ -45,11 +46,16 @@ def replay(
     never = np.iinfo(step.dtype).max
     when = np.where(step[row, blanks] < 0, never, step[row, blanks])
     order = blanks[np.argsort(when, kind="stable")]
-    lines = [_line(batch, cells[row], step[row], prob[row], row, cell, family) for cell in order]
-    right = int((cells[row, blanks] == batch.solution[row, blanks]).sum())
+    chosen = slice(row, row + 1)
+    counted, wrong = counted_and_wrong(family, batch[chosen], cells[chosen])
+    verdicts = np.where(wrong, "WRONG", np.where(counted, "right", ""))[0]
+    lines = [
+        _line(batch, cells[row], step[row], prob[row], row, cell, family, str(verdicts[cell]))
+        for cell in order
+    ]
+    right = f"{(counted & ~wrong).sum()} of {counted.sum()} {family.judged_name} right"
     heading = (
-        f"puzzle {batch.index[row]}: {right} of {len(blanks)} blanks right, "
-        f"hardest technique: {family.technique_names[batch.hardest[row]]}"
+        f"puzzle {batch.index[row]}: {right}, hardest technique: {family.technique_names[batch.hardest[row]]}"
     )
     headers = ("step", "cell", "value", "prob", "", "the solver")
     table = tabulate(
@@ -67,13 +73,14 @@ def _line(
     row: int,
     cell: int,
     family: AbstractFamily,
+    verdict: str,
 ) -> tuple[str, ...]:
-    """One filled cell."""
+    """One filled cell; what it should be is said where there is one solution."""
     y, x = divmod(int(cell), family.grid[1])
     place, technique = batch.rank[row, cell], family.technique_names[batch.technique[row, cell]]
     solver = f"{technique}, {place + 1}. of {int(batch.blank[row].sum())}"
-    name, truth = f"r{y + 1}c{x + 1}", batch.solution[row, cell]
+    name, truth = f"r{y + 1}c{x + 1}", f", is {batch.solution[row, cell]}" if family.unique else ""
     if step[cell] < 0:
-        return "never", name, "-", "-", f"not filled, is {truth}", solver
-    verdict = "right" if cells[cell] == truth else f"WRONG, is {truth}"
+        return "never", name, "-", "-", f"not filled{truth}", solver
+    verdict += truth if verdict == "WRONG" else ""
     return str(step[cell] + 1), name, str(cells[cell]), f"{prob[cell]:.3f}", verdict, solver

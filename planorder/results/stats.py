@@ -45,6 +45,36 @@ def wilson(successes: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[np.
     return low, high
 
 
+def mean_interval(shares: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """Student's t interval of the mean of shares, one a puzzle: puzzles are the units, not their cells.
+
+    Shares that are all 0 or all 1 have no spread to go by; a mean is no less than the share of ones, so there
+    it is Wilson's interval of that share. So it is for a single puzzle, whose interval is all of 0..1
+    otherwise.
+
+    Args:
+        shares: ``[puzzles]``, each in 0..1; at least one.
+        level: two-sided confidence, in (0, 1).
+
+    Returns:
+        Lower and upper end, within 0..1.
+
+    Source: Student, "The probable error of a mean", Biometrika 6 (1908).
+    """
+    found = np.asarray(shares, float)
+    if found.ndim != 1 or not len(found) or not np.all((found >= 0) & (found <= 1)):
+        raise UserInputError(f"interval of {found.shape} shares: give a flat list of at least one, in 0..1")
+    if found.min() == found.max() and found[0] in (0, 1):
+        low, high = wilson(found.sum(), len(found), level)
+        return float(low), float(high)
+    if len(found) == 1:
+        return 0.0, 1.0
+    if not 0 < level < 1:
+        raise UserInputError(f"level {level} is no confidence level: give a number between 0 and 1")
+    half = stats.t.ppf(0.5 + level / 2, len(found) - 1) * found.std(ddof=1) / sqrt(len(found))
+    return float(max(found.mean() - half, 0)), float(min(found.mean() + half, 1))
+
+
 @dataclass(frozen=True)
 class PairedTest:
     """Two rules on the same puzzles.
@@ -106,6 +136,40 @@ def paired_exact(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> PairedTest:
         only_second=only_second,
         p=float(p),
     )
+
+
+def paired_means(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> PairedTest:
+    """Paired t test of two rules' shares on the same puzzles; ``p`` is that of no difference in the mean.
+
+    Where all puzzles differ by as much, a t test has no spread to go by: the interval is a point, and p 1
+    without a difference, else 0. So it is for a single puzzle, whose interval is all of -1..1 and p 1.
+
+    Args:
+        a: ``[puzzles]``, shares in 0..1 of the first rule.
+        b: the same of the second.
+        level: two-sided confidence of the interval.
+
+    Returns:
+        A `PairedTest` whose counts are the puzzles on which one share is larger.
+
+    Raises:
+        UserInputError: different lengths, or no puzzle.
+
+    Source: Student, "The probable error of a mean", Biometrika 6 (1908).
+    """
+    first, second = np.asarray(a, float), np.asarray(b, float)
+    if first.ndim != 1 or first.shape != second.shape or not len(first):
+        raise UserInputError(
+            f"paired test of shapes {first.shape} and {second.shape}: give one share a puzzle, same puzzles"
+        )
+    apart, n = first - second, len(first)
+    mean, low, high, p = float(apart.mean()), -1.0, 1.0, 1.0
+    if n > 1:
+        error = float(apart.std(ddof=1)) / sqrt(n)
+        half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * error
+        low, high = max(mean - half, -1.0), min(mean + half, 1.0)
+        p = float(2 * stats.t.sf(abs(mean) / error, n - 1)) if error else float(mean == 0)
+    return PairedTest(n, mean, low, high, int((apart > 0).sum()), int((apart < 0).sum()), p)
 
 
 def _newcombe(a: int, b: int, c: int, d: int, level: float) -> tuple[float, float]:

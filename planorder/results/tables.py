@@ -15,7 +15,7 @@ from tabulate import tabulate
 
 from planorder.results.evaluate import Outcome
 from planorder.results.files import atomic_write, one_line_errors
-from planorder.results.stats import holm, paired_exact, wilson
+from planorder.results.stats import holm, mean_interval, paired_exact, paired_means, wilson
 from puzzles.base import UserInputError
 
 LABELS = ("family", "tier", "model", "strategy", "seed")
@@ -100,24 +100,42 @@ def summarise(outcomes: Sequence[Outcome]) -> pd.DataFrame:
     return pd.DataFrame(rows)[list(RESULT_TYPES)]
 
 
-def paired_tests(
-    puzzles: pd.DataFrame, baseline: str = "vanilla", oracles: Collection[str] = ("solver_order",)
-) -> pd.DataFrame:
-    """Exact paired tests on the same puzzles: each outcome against the baseline and the best of its tier.
+def with_cell_interval(results: pd.DataFrame, puzzles: pd.DataFrame) -> pd.DataFrame:
+    """The results table with ``cell_low`` and ``cell_high``, the 95% t interval of ``cell`` over puzzles.
 
-    The baseline is that strategy of the same model, or the only one in the tier where the model has none
-    (an autoregressive one). The best has the highest exact share of its family, tier and seed, whatever
-    the model; the first wins ties, and an oracle, which is handed the solver's order, is never the best.
-    Puzzles that both saw are compared. P-values are Holm-adjusted over all tests of a family, tier and seed.
+    Args:
+        results: the table of `summarise`.
+        puzzles: the frame of `per_puzzle`, of the same outcomes.
+    """
+    ends = {name: mean_interval(rows["cell"]) for name, rows in puzzles.groupby(list(LABELS), sort=False)}
+    found = [ends[name] for name in results[list(LABELS)].itertuples(index=False, name=None)]
+    return results.assign(cell_low=[low for low, _ in found], cell_high=[high for _, high in found])
+
+
+def paired_tests(
+    puzzles: pd.DataFrame,
+    baseline: str = "vanilla",
+    oracles: Collection[str] = ("solver_order",),
+    measure: str = "exact",
+) -> pd.DataFrame:
+    """Paired tests on the same puzzles: each outcome against the baseline and the best of its tier.
+
+    McNemar's exact test of ``exact``, a t test of ``cell``. The baseline is that strategy of the same model,
+    or the only one in the tier where the model has none (an autoregressive one). The best has the highest
+    mean of its family, tier and seed, whatever the model; the first wins ties, and an oracle, which is handed
+    the solver's order, is never the best. Puzzles that both saw are compared. P-values are Holm-adjusted over
+    all tests of a family, tier and seed.
 
     Args:
         puzzles: the frame of `per_puzzle`.
         baseline: strategy that every other is compared with.
         oracles: strategies that cannot be the best.
+        measure: "exact" or "cell", the column that is compared.
 
     Returns:
         A row a comparison: the labels, against_model, against, role ("baseline", "best" or "baseline and
-        best"), n, difference, low, high (95%), only_first, only_second, p, p_holm.
+        best"), n, difference, low, high (95%), only_first, only_second (puzzles on which one is better), p,
+        p_holm.
 
     Raises:
         UserInputError: two outcomes of a tier that share no puzzle.
@@ -126,7 +144,7 @@ def paired_tests(
     for keys, group in puzzles.groupby(["family", "tier", "seed"], sort=False):
         family, tier, seed = keys
         solved = {
-            (str(model), str(strategy)): rows.set_index("index")["exact"]
+            (str(model), str(strategy)): rows.set_index("index")[measure]
             for (model, strategy), rows in group.groupby(["model", "strategy"], sort=False)
         }
         tests = []
@@ -136,7 +154,8 @@ def paired_tests(
                 raise UserInputError(
                     f"{name} and {other} of tier {tier} share no puzzle: decode the same puzzles"
                 )
-            test = paired_exact(solved[name].loc[shared], solved[other].loc[shared])
+            compare = paired_exact if measure == "exact" else paired_means
+            test = compare(solved[name].loc[shared], solved[other].loc[shared])
             labels = dict(zip(LABELS, (family, tier, *name, seed), strict=True))
             against = {"against_model": other[0], "against": other[1], "role": role}
             tests.append(labels | against | asdict(test))
@@ -173,18 +192,18 @@ def percent(share: float) -> str:
     return f"{value if value in (0, 100) else np.clip(value, 0.01, 99.99):.2f}"
 
 
-def format_results(results: pd.DataFrame, style: Style = "terminal") -> str:
-    """The results table as text for people: per cent, and the interval beside the share."""
+def format_results(results: pd.DataFrame, style: Style = "terminal", measure: str = "exact") -> str:
+    """The results table as text for people: per cent, and the interval beside ``measure``.
+
+    That is "exact", or "cell" in a table of `with_cell_interval`.
+    """
     rows = [
         {
             "tier": row["tier"],
             "model": row["model"],
             "strategy": row["strategy"],
             "n": row["n"],
-            "exact %": percent(row["exact"]),
-            "95% interval": f"{percent(row['exact_low'])} to {percent(row['exact_high'])}",
-            "valid %": percent(row["valid"]),
-            "cell %": percent(row["cell"]),
+            **_shares(row, measure),
             "passes": f"{row['passes']:.1f}",
             "puzzles/s": f"{row['puzzles_per_s']:.1f}",
             "parameters": f"{row['parameters']:,}",
@@ -192,6 +211,16 @@ def format_results(results: pd.DataFrame, style: Style = "terminal") -> str:
         for row in results.to_dict("records")
     ]
     return text_table(rows, style, left=("tier", "model", "strategy"))
+
+
+def _shares(row: dict, measure: str) -> dict[str, object]:
+    """The shares of a row of results as text, the interval after the one that is ``measure``."""
+    found: dict[str, object] = {}
+    for name in ("exact", "valid", "cell"):
+        found[f"{name} %"] = percent(row[name])
+        if name == measure:
+            found["95% interval"] = f"{percent(row[f'{name}_low'])} to {percent(row[f'{name}_high'])}"
+    return found
 
 
 def format_tests(tests: pd.DataFrame, style: Style = "terminal") -> str:

@@ -13,6 +13,15 @@ ORDER, SYMMETRY, MASKS, DROPOUT = range(4)
 """Streams of random numbers: which puzzles, under which symmetry, masked where, which channels dropped."""
 
 
+def check_draws(seed: int, balance: float, by_size: float) -> None:
+    """Raises `UserInputError` for a seed below 0 or a share out of range; see `TrainingData`."""
+    if seed < 0:
+        raise UserInputError(f"seed={seed}: expected 0 or more")
+    for name, value, most in (("balance", balance, 1), ("by_size", by_size, 4)):
+        if not 0 <= value <= most:
+            raise UserInputError(f"{name}={value}: expected a number from 0 to {most}")
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """Puzzles shuffled anew each epoch and turned by a random symmetry each time they are seen.
@@ -36,12 +45,7 @@ class TrainingData:
     augment: bool = True
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise UserInputError(f"seed={self.seed}: expected 0 or more")
-        if not 0 <= self.balance <= 1:
-            raise UserInputError(f"balance={self.balance}: expected a number from 0 to 1")
-        if not 0 <= self.by_size <= 4:
-            raise UserInputError(f"by_size={self.by_size}: expected a number from 0 to 4")
+        check_draws(self.seed, self.balance, self.by_size)
         if len(self.puzzles) < self.batch_size:
             raise UserInputError(
                 f"{len(self.puzzles)} training puzzles: expected at least batch_size={self.batch_size}"

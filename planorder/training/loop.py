@@ -14,14 +14,23 @@ import torch
 from torch import nn
 
 from planorder.models import ModelConfig, build_model
-from planorder.models.checkpoint import EMA, model_header, read_tensors, save_model, write_tensors
+from planorder.models.checkpoint import (
+    EMA,
+    model_header,
+    read_tensors,
+    save_model,
+    weights_digest,
+    write_tensors,
+)
 from planorder.models.context import edge_tensor
 from planorder.results.files import atomic_write, one_line_errors
-from planorder.training.data import DROPOUT, TrainingData
+from planorder.training.data import DROPOUT, TrainingData, check_draws
 from planorder.training.objectives import Objective
 from puzzles.base import UserInputError
 
 STATE, METRICS, WEIGHTS = "training.safetensors", "metrics.jsonl", "weights.safetensors"
+BEGAN = "init_sha256"
+"""What a header calls the digest of the weights that a training began with; absent where it had none."""
 Validate = Callable[[nn.Module], dict[str, float]]
 
 
@@ -74,6 +83,7 @@ class TrainConfig:
         for name in ("steps", "batch_size", "log_every"):
             if getattr(self, name) < 1:
                 raise UserInputError(f"{name}={getattr(self, name)}: expected at least 1")
+        check_draws(self.seed, self.balance, self.by_size)
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
@@ -214,8 +224,8 @@ def train(
         progress: called with the steps done and the last line of metrics.
 
     Raises:
-        UserInputError: ``out`` holds another training, cannot be written, ``init`` has another shape, or the
-            loss is not finite.
+        UserInputError: ``out`` holds another training (one that began with other weights, too) or cannot be
+            written, ``init`` has another shape, or the loss is not finite.
     """
     state = Training(model_config, config, data, device)
     if init is not None:
@@ -227,6 +237,7 @@ def train(
             ) from error
         state.average.load_state_dict(init.state_dict())
     facts = {"train": asdict(config), "objective": facts_of(objective), **(info or {})}
+    facts |= {BEGAN: weights_digest(init)} if init is not None else {}
     header = model_header(model_config, data.family, name, facts)
     seconds = resume(state, out, header)
     log = MetricsLog(out / METRICS, state.done)
@@ -267,7 +278,7 @@ def resume(state: Training, out: Path, header: dict[str, Any]) -> float:
         return 0.0
     tensors, found = read_tensors(out / STATE)
     facts, expected = (
-        {key: said.get(key) for key in ("name", "data", "backbone", "puzzles")}
+        {key: said.get(key) for key in ("name", "data", "backbone", "puzzles", BEGAN)}
         | said["config"]
         | said.get("train", {})
         | (said.get("objective", {}) if found.get("objective") else {})

@@ -78,6 +78,8 @@ def masked(preset: str, model: str, family: AbstractFamily) -> ModelConfig:
             "cpu": TransformerConfig(layers=4, width=160, heads=5),
             "paper": TransformerConfig(layers=3, width=384, heads=12, constraint_embeddings=False),
         }[preset]
+    if family.name in NAESAT and preset != "paper":
+        return clauses(preset, model)
     if model == "shallow":
         return {
             "tiny": RelationalConfig(channels=16, hidden=64, turns=2, tied=False, by_value=False),
@@ -94,6 +96,19 @@ def masked(preset: str, model: str, family: AbstractFamily) -> ModelConfig:
         "tiny": RelationalConfig(channels=16, hidden=32, turns=8),
         "cpu": RelationalConfig(channels=32, hidden=64, turns=14, jitter=2),
         "paper": RelationalConfig(channels=128, hidden=384, turns=32),
+    }[preset]
+
+
+def clauses(preset: str, model: str) -> RelationalConfig:
+    """Shape of a network on NAE-SAT's clauses: cells are many, and what they say of each other is simple."""
+    if model == "shallow":
+        return {
+            "tiny": RelationalConfig(channels=16, hidden=32, turns=2, tied=False, by_value=False),
+            "cpu": RelationalConfig(channels=48, hidden=96, turns=2, tied=False, by_value=False),
+        }[preset]
+    return {
+        "tiny": RelationalConfig(channels=16, hidden=32, turns=3, by_value=False),
+        "cpu": RelationalConfig(channels=48, hidden=96, turns=6, by_value=False),
     }[preset]
 
 
@@ -123,6 +138,9 @@ def schedule(preset: str, model: str, family: AbstractFamily) -> tuple[TrainConf
     return TrainConfig(**CPU_BUDGETS.get(family.name, CPU_BUDGETS["sudoku"])[model]), 200_000
 
 
+NAESAT = ("naesat", "naesat-30-270", "naesat-40-260", "naesat-50-250", "naesat-100-200")
+"""The NAE-SAT families, which share their presets."""
+
 CPU_BUDGETS: dict[str, dict[str, dict[str, Any]]] = {
     "sudoku": {
         "relational": {"steps": 5000, "batch_size": 32, "learning_rate": 2e-3},
@@ -141,6 +159,15 @@ CPU_BUDGETS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 """What the preset "cpu" sets of `TrainConfig`, by family (Sudoku's where it has none) and network."""
+
+CPU_BUDGETS |= {
+    name: CPU_BUDGETS["sudoku"]
+    | {
+        "relational": {"steps": 5000, "batch_size": 32, "learning_rate": 2e-3, "validate_every": 1000},
+        "shallow": {"steps": 3000, "batch_size": 32, "learning_rate": 2e-3, "validate_every": 1000},
+    }
+    for name in NAESAT
+}
 
 TIERS = {"zebra": (LOGIC, HARD), "zebra-grid": (LOGIC, HARD)}
 """What the training sets of families are made of; tier logic where a family has no entry."""

@@ -127,9 +127,11 @@ class Zebra(AbstractFamily):
         source = solution.reshape(-1, ROWS, MOST).astype(np.int64) - 1 + np.arange(0, N_CELLS, MOST)[:, None]
         source = source.reshape(len(batch), N_CELLS)
         blank = np.take_along_axis(batch.clues, source, 1) == 0
-        moved = {name: np.take_along_axis(getattr(batch, name), source, 1) for name in ("rank", "technique")}
+        rank, technique = (np.take_along_axis(part, source, 1) for part in (batch.rank, batch.technique))
         clues = np.where(blank, 0, solution).astype(np.int8)
-        return replace(batch, family=self.version, clues=clues, solution=solution, **moved)
+        return replace(
+            batch, family=self.version, clues=clues, solution=solution, rank=rank, technique=technique
+        )
 
     def _positions(self, clues: np.ndarray) -> np.ndarray:
         """Clues in cells of this layout in position layout; they are whole where they are not blank."""

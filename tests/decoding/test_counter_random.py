@@ -118,3 +118,22 @@ def test_draws_depend_on_the_puzzle_and_not_on_its_place() -> None:
     swapped[0, :2] = clues[0, :2].flip(0) + torch.tensor([10, 0])
     assert not torch.equal(row_keys(swapped, 3), row_keys(clues[:1], 3))
     assert int(fold(torch.tensor([1]), 2)) != int(fold(torch.tensor([2]), 2))
+
+
+def test_keys_of_puzzles_with_one_solution_are_those_they_always_were() -> None:
+    clues = torch.arange(18).reshape(2, 9) % 5
+    edges = torch.tensor([[[0, 1, 2, -1], [1, 3, 4, 5]], [[1, 0, 2, 7], [-1, -1, -1, -1]]])
+    assert row_keys(clues, 7).tolist() == [signed(0x9F3B3F3B39BBFBDB), signed(0x583441E0DFC3DB54)]
+    assert row_keys(clues, 7, edges).tolist() == [signed(0x6E82BFFEE6BB3CFE), signed(0x0B836CFAA2F7E937)]
+
+
+def test_an_index_tells_equal_puzzles_apart() -> None:
+    clues, index = torch.zeros(1000, 9, dtype=torch.int64), torch.arange(1000)
+    keys = row_keys(clues, 3, index=index)
+    assert len(keys.unique()) == 1000
+    assert len(row_keys(clues, 3).unique()) == 1, "the planted fault: without it all rows draw alike"
+    back = index.flip(0)
+    assert torch.equal(row_keys(clues[back], 3, index=index[back]), keys[back])
+    assert not (row_keys(clues, 4, index=index) == keys).any()
+    draws = Uniforms(keys, torch.zeros_like(keys), 9)("order")
+    assert p_of_independence(draws[:-1], draws[1:]) > 1e-3

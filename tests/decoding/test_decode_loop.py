@@ -15,6 +15,7 @@ from planorder.decoding.orders import TopProb
 from planorder.decoding.remask import never, route
 from planorder.decoding.testing import HashModel, TableModel, equal, small_batch
 from puzzles.base import UserInputError
+from puzzles.naesat import NaeSat
 
 
 class Spy:
@@ -131,6 +132,30 @@ def test_any_batch_size_and_row_order_give_the_same_result() -> None:
     for strategy in (*PRESETS.values(), with_options(get_strategy("top_prob"), noise=0.5, pick="sample")):
         found = decode(model, batch, strategy, seed=5)
         assert equal(found, decode(model, batch[turn], strategy, seed=5, batch_size=1), turn)
+
+
+@pytest.mark.parametrize("name", ["vanilla", "random", "top_margin"])
+def test_equal_puzzles_of_many_solutions_are_samples_of_their_own(name: str) -> None:
+    """Each row its own draw, by its index; neither batch size nor row order matters."""
+    batch, model = NaeSat("naesat-tiny", 4, 6).generate("test", "logic", 40), HashModel(2, sharpness=1.0)
+    strategy = with_options(get_strategy(name), pick="sample")
+    found = decode(model, batch, strategy, batch_size=40)
+    assert len(np.unique(found.cells, axis=0)) > 20
+    assert equal(found, decode(model, batch, strategy, batch_size=7))
+    back = np.arange(40)[::-1]
+    assert equal(found, decode(model, batch[back], strategy), back)
+    assert equal(found, decode(model, batch[20:], strategy), slice(20, None))
+    again = decode(model, batch[np.full(3, 5)], strategy)
+    assert (again.cells == found.cells[5]).all(), "the same row is the same draw"
+    assert (decode(model, batch, strategy, seed=1).cells != found.cells).any(axis=1).sum() > 20
+    alike = decode(model, replace(batch, unique=True), strategy)
+    assert len(np.unique(alike.cells, axis=0)) == 1, "the planted fault: keys of the clues alone"
+
+
+def test_puzzles_with_one_solution_draw_by_their_clues_alone() -> None:
+    batch, model = small_batch(20), HashModel(4)
+    moved = replace(batch, index=batch.index + 1000)
+    assert equal(decode(model, batch, get_strategy("vanilla")), decode(model, moved, get_strategy("vanilla")))
 
 
 def test_seeds_matter_where_chance_does() -> None:

@@ -20,7 +20,7 @@ from planorder.models import (
     Transformer,
     TransformerConfig,
 )
-from planorder.models.context import EdgeMessages, edge_tensor, incidence_of
+from planorder.models.context import EdgeMessages, edge_tensor, incidence_of, shared_edges
 from planorder.models.relational import edges_with_roles
 from planorder.training.data import TrainingData
 from planorder.training.loop import TrainConfig, Training
@@ -94,6 +94,39 @@ def test_messages_are_the_loops() -> None:
                 expected[row, cell] += told[role]
     found = messages(y, incidence_of(edges, 6, torch.float32))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_shared_edges_say_what_the_products_say() -> None:
+    """Looked-up cells against the dense incidence, forward and backward, on NAE-SAT's clauses."""
+    graph = get_family("naesat").graph()
+    torch.manual_seed(0)
+    messages, own = moved(EdgeMessages(4, 1, 4)), edges_with_roles(graph)
+    y = torch.randn(3, graph.n_cells, 4)
+    results = []
+    for told in (
+        lambda x: messages(x, incidence_of(own[None], graph.n_cells, torch.float32)),
+        lambda x: messages.shared(x.transpose(0, 1), shared_edges(own)).transpose(0, 1),
+    ):
+        messages.zero_grad()
+        x = y.clone().requires_grad_()
+        found = told(x)
+        (found * torch.linspace(-1, 1, found.numel()).view_as(found)).sum().backward()
+        results.append([found, x.grad, *(weight.grad.clone() for weight in messages.parameters())])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-3)
+
+
+def test_a_familys_edges_may_have_pads() -> None:
+    shared = (EdgeSet("before", np.array([[0, 4]], np.int16), ("first", "second")),)
+    more = (*shared, EdgeSet("between", np.array([[1, 2, 3]], np.int16), ("left", "middle", "right")))
+    tokens = torch.tensor([[0, 1, 0, 2, 0, 0], [1, 0, 3, 0, 2, 1]])
+    of_family, of_puzzle = (
+        relational(ConstraintGraph(6, 3, (*GROUPS, *more), False)),
+        relational(GRAPH),
+    )
+    of_puzzle.load_state_dict(of_family.state_dict())
+    edges = torch.tensor([[[0, 0, 4, -1], [1, 1, 2, 3]]]).expand(2, -1, -1)
+    torch.testing.assert_close(of_family(tokens), of_puzzle(tokens, edges))
 
 
 def test_a_new_block_tells_nothing() -> None:

@@ -115,6 +115,11 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "judged's type": ({"judged": judging(lambda judged: judged * 1)}, r"judged is bool \[50\], not int"),
     "nothing judged": ({"judged": judging(np.zeros_like)}, "every puzzle has a blank that is judged"),
     "free cells judged": ({"judged": judging(np.ones_like)}, "is_valid refuses a wrong value|right refuses"),
+    "unique puzzles": (
+        {"rate": lambda self, *arguments: replace(NaeSat.rate(self, *arguments), unique=True)},
+        "batches carry unique=False",
+    ),
+    "headline": ({"headline": "cells"}, "headline 'cells' is exact or cell"),
     "a wrong sequence": ({"generate": made(LATENTS + 3)}, "every puzzle has one solution"),
     "no solution": ({"count_solutions": counted(count=0)}, "every puzzle has a solution"),
     "an invalid first": (

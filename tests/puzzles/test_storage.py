@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from puzzles import storage
+from puzzles import get_family, storage
 from puzzles.base import ROW_FIELDS, PuzzleBatch, UserInputError, concatenate
 from puzzles.storage import FORMAT, content_hash, load, save
 
@@ -66,6 +66,20 @@ def test_every_field_and_the_family_count_in_the_hash():
     swapped = replace(batch, clues=batch.solution, solution=batch.clues)
     hashes = {content_hash(other) for other in [batch, swapped, *changed]}
     assert len(hashes) == len(changed) + 2
+
+
+def test_that_solutions_are_many_is_kept_and_counts_in_the_hash(tmp_path):
+    batch = make_batch()
+    many = replace(batch, unique=False)
+    for name, given in (("one", batch), ("many", many)):
+        save(tmp_path / f"{name}.npz", given)
+        assert load(tmp_path / f"{name}.npz").unique == given.unique
+    assert content_hash(batch) != content_hash(many)
+    assert not concatenate([many, many]).unique
+    rewrite(tmp_path / "many.npz", edit_meta(unique=True))
+    assert "was altered" in refusal(tmp_path / "many.npz")
+    puzzles = get_family("sudoku-2x2").generate("test", "logic", 3)
+    assert content_hash(puzzles) == "fd4b66f373040d49786700b4906baf77fe6438b9db5b6cf1ca77239817676213"
 
 
 def test_numpy_reads_the_file_too(tmp_path):

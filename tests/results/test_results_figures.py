@@ -7,9 +7,10 @@ from matplotlib.text import Text
 
 from planorder.results import figures
 from planorder.results.evaluate import error_curve
-from planorder.results.plotting import STRATEGIES, render, save
+from planorder.results.plotting import EXACT, STRATEGIES, measure_of, render, save
 from planorder.results.stats import wilson
-from puzzles.base import UserInputError
+from puzzles import get_family
+from puzzles.base import PuzzleBatch, UserInputError
 
 
 def results_row(tier, model, strategy, exact, passes=50.0, n=200, **more):
@@ -59,8 +60,12 @@ METRICS = pd.DataFrame(
 
 
 def curves():
-    ones = np.ones((3, 4), np.int8)
-    return {name: error_curve(ones + (step == 0), ones, step) for name, step in STEPS.items()}
+    ones, found = np.ones((3, 16), np.int8), {}
+    batch = PuzzleBatch("line-v1", ones * 0, ones, ones * 0, ones * 0, ones[:, 0], np.arange(3))
+    for name, step in STEPS.items():
+        wide = np.repeat(step, 4, axis=1)
+        found[name] = error_curve(get_family("sudoku-2x2"), batch, ones + (wide == 0), wide)
+    return found
 
 
 def draw(name):
@@ -155,6 +160,31 @@ def test_accuracy_against_passes_shows_the_table():
     np.testing.assert_allclose(np.concatenate([high for _, _, high in drawn]), 100 * rows["exact_high"])
     passes = np.concatenate([points(container, 0)[0] for container in figure.axes[1].containers])
     np.testing.assert_allclose(passes, rows["passes"], rtol=0.08)
+
+
+def test_the_measure_is_the_familys_headline():
+    assert measure_of(get_family("sudoku")) == EXACT
+    measure = measure_of(get_family("naesat"))
+    table = RESULTS.assign(cell=0.9 + RESULTS["exact"] / 100)
+    table = table.assign(cell_low=table["cell"] - 0.01, cell_high=table["cell"] + 0.02)
+    drawn = {
+        "strategy": figures.accuracy_by_strategy(table, measure),
+        "passes": figures.accuracy_against_passes(table, measure),
+        "depth": figures.order_effect_by_depth(table, {"net": "2 blocks"}, ("vanilla",), measure),
+        "error": figures.error_by_masked_fraction(curves(), measure),
+    }
+    for name, figure in drawn.items():
+        told = words(figure) | {figure.get_supxlabel()}
+        if name != "error":
+            assert "observations right (%)" in told
+            assert any("95% t intervals over puzzles" in text for text in told)
+        assert not any("exact" in text for text in told), name
+    assert "newly filled observations that are wrong (%)" in words(drawn["error"])
+    rows = table[table["tier"] == "logic"]
+    share, low, high = points(drawn["strategy"].axes[0].containers[0], 0)
+    np.testing.assert_allclose(share, 100 * rows["cell"])
+    np.testing.assert_allclose(low, 100 * rows["cell_low"])
+    np.testing.assert_allclose(high, 100 * rows["cell_high"])
 
 
 def test_equal_points_are_moved_apart_and_others_are_not():

@@ -3,9 +3,9 @@ from math import comb
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, multinomial
+from scipy.stats import binomtest, multinomial, ttest_1samp, ttest_rel
 
-from planorder.results.stats import holm, paired_exact, wilson
+from planorder.results.stats import holm, mean_interval, paired_exact, paired_means, wilson
 from puzzles.base import UserInputError
 
 
@@ -114,3 +114,65 @@ def test_holm_by_hand():
 def test_holm_refuses():
     with pytest.raises(UserInputError):
         holm([0.5, float("nan")])
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_the_interval_of_a_mean_is_scipys(level):
+    for n in (2, 5, 300):
+        shares = np.random.default_rng(n).uniform(0.4, 0.6, n)
+        found = ttest_1samp(shares, 0).confidence_interval(level)
+        assert mean_interval(shares, level) == pytest.approx((found.low, found.high))
+
+
+def test_the_interval_of_a_mean_at_the_ends():
+    assert mean_interval([1.0] * 40) == pytest.approx(tuple(np.ravel(wilson(40, 40))))
+    assert mean_interval([0.0] * 40) == pytest.approx(tuple(np.ravel(wilson(0, 40))))
+    assert mean_interval([0.5]) == (0, 1)
+    assert mean_interval([0.25] * 5) == (0.25, 0.25)
+    low, high = mean_interval([1.0, 1.0, 0.9])
+    assert low < 2.9 / 3 < high == 1, "no end lies outside of 0..1"
+
+
+def test_cells_of_one_puzzle_are_no_units():
+    """Planted fault: an interval over cells is far too narrow where mistakes of a puzzle come together."""
+    rng, inside, cells = np.random.default_rng(0), 0, 0
+    for _ in range(400):
+        share = rng.uniform(0.5, 1, 30)  # of a puzzle; the mean is 0.75
+        low, high = mean_interval(share)
+        inside += low <= 0.75 <= high
+        narrow, wide = wilson(share.mean() * 30 * 275, 30 * 275)
+        cells += narrow <= 0.75 <= wide
+    assert 0.92 < inside / 400 < 0.98
+    assert cells / 400 < 0.6
+
+
+def test_paired_means_are_scipys():
+    rng = np.random.default_rng(0)
+    a, b = rng.random(60), rng.random(60)
+    found, expected = paired_means(a, b), ttest_rel(a, b)
+    ends = expected.confidence_interval()
+    assert (found.p, found.low, found.high) == pytest.approx((expected.pvalue, ends.low, ends.high))
+    assert found.difference == pytest.approx((a - b).mean())
+    assert (found.only_first, found.only_second, found.n) == ((a > b).sum(), (a < b).sum(), 60)
+
+
+def test_paired_means_without_spread():
+    assert (paired_means([0.5, 1], [0.5, 1]).p, paired_means([0.5, 0.5], [0, 0]).p) == (1, 0)
+    alone = paired_means([0.5], [0.25])
+    assert (alone.difference, alone.low, alone.high, alone.p) == (0.25, -1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: mean_interval([]),
+        lambda: mean_interval([1.2]),
+        lambda: mean_interval([0.1, 0.3], 95),
+        lambda: paired_means([], []),
+        lambda: paired_means([0.1], [0.1, 0.2]),
+    ],
+)
+def test_means_refuse(call):
+    with pytest.raises(UserInputError) as caught:
+        call()
+    assert "\n" not in str(caught.value)

@@ -1,11 +1,12 @@
 import errno
 import os
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from planorder.results.stats import holm, paired_exact
+from planorder.results.stats import holm, mean_interval, paired_exact, paired_means
 from planorder.results.tables import (
     format_results,
     format_tests,
@@ -14,6 +15,7 @@ from planorder.results.tables import (
     percent,
     read_results,
     summarise,
+    with_cell_interval,
     write_results,
 )
 from puzzles.base import UserInputError
@@ -143,6 +145,36 @@ def test_tables_read_well(outcomes):
     assert [cell.strip() for cell in against.strip("|").split("|")][:8] == (
         ["logic", "ar", "fixed", "vanilla (net)", "baseline", "40", "+25.00", "+10.30 to +38.03"]
     )
+
+
+def test_cells_have_intervals_and_tests_of_their_own(make_outcome):
+    """Strategies that solve nothing, and differ in how many cells are right."""
+    outcomes = []
+    for place, strategy in enumerate(("vanilla", "top_prob", "top_margin")):
+        outcome = make_outcome([False] * 40, strategy=strategy)
+        cell = 0.5 + 0.1 * place + 0.05 * np.random.default_rng(place).random(40)
+        outcomes.append(replace(outcome, rows=outcome.rows.assign(cell=cell)))
+    puzzles = per_puzzle(outcomes)
+    table = with_cell_interval(summarise(outcomes), puzzles)
+    assert ",".join(table.columns) == f"{CONTRACT},cell_low,cell_high"
+    for row, outcome in zip(table.to_dict("records"), outcomes, strict=True):
+        assert (row["cell_low"], row["cell_high"]) == mean_interval(outcome.rows["cell"])
+        assert row["cell_low"] < row["cell"] < row["cell_high"]
+    head, _, first, *_ = format_results(table, measure="cell").splitlines()
+    expected = "tier model strategy n exact % valid % cell % 95% interval passes puzzles/s parameters"
+    assert " ".join(head.split()) == expected
+    row = table.iloc[0]
+    interval = f"{percent(row['cell'])} {percent(row['cell_low'])} to {percent(row['cell_high'])}"
+    assert " ".join(first.split()) == f"logic net vanilla 40 0.00 0.00 {interval} 3.0 20.0 1,234"
+
+    tests = paired_tests(puzzles, measure="cell")
+    assert tests["against"].tolist() == ["top_margin", "vanilla", "top_margin", "vanilla"]
+    expected = paired_means(outcomes[1].rows["cell"], outcomes[0].rows["cell"])
+    found = tests.iloc[1]
+    ends = (expected.difference, expected.low, expected.high)
+    assert (found["difference"], found["low"], found["high"]) == ends
+    assert tests["p_holm"].tolist() == pytest.approx(holm(tests["p"]))
+    assert set(paired_tests(puzzles)["p"]) == {1}, "the planted fault: none is exact, so none differs"
 
 
 def test_file_round_trip(tmp_path, outcomes):

@@ -24,7 +24,7 @@ def size(preset: str, model: str, family: str = "sudoku") -> int:
     return parameter_count(network)
 
 
-@pytest.mark.parametrize("family", ["sudoku", "sudoku-2x2", "zebra"])
+@pytest.mark.parametrize("family", ["sudoku", "sudoku-2x2", "zebra", "naesat"])
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("model", MODELS)
 def test_every_network_builds(preset: str, model: str, family: str) -> None:

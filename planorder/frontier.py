@@ -1,0 +1,267 @@
+"""``python -m planorder.frontier sudoku``: what accuracy each strategy buys with how many forward passes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import pandas as pd
+import tyro
+
+from planorder.bench import ORDERS, Bench, chosen_strategies, run_job
+from planorder.console import (
+    DeviceName,
+    command_line,
+    default_batch_size,
+    precision_name,
+    progress_bar,
+    resolve_device,
+    use_all_cores,
+)
+from planorder.decoding import Strategy, with_options
+from planorder.decoding.adaptive import BestOfRuns, CumulativeError, EntropyBound, Factor, Stable
+from planorder.decoding.budgets import Bernoulli, Fixed, Schedule, Threshold
+from planorder.models.checkpoint import LoadedModel, weights_digest
+from planorder.results.analysis_figures import STEPS, accuracy_frontier
+from planorder.results.evaluate import Outcome
+from planorder.results.files import atomic_write
+from planorder.results.plotting import measure_of, save
+from planorder.results.points import PointFolder, open_points
+from planorder.results.resampling import t_interval
+from planorder.results.tables import per_puzzle, percent, summarise, text_table, with_cell_interval
+from planorder.sweep import listed, masked_network
+from puzzles import get_family
+from puzzles.base import PuzzleBatch, UserInputError
+
+EXAMPLES = """  python -m planorder.frontier sudoku
+  python -m planorder.frontier sudoku --n 1000 --tiers hard --model shallow --out runs/frontier-shallow
+  python -m planorder.frontier zebra --orders vanilla,top_margin,eb_entropy --steps 36,18,9,3"""
+CHOSEN = "vanilla,random,left_to_right,top_prob,top_margin,neg_entropy,threshold,factor,eb_entropy,klass"
+PROBABILITIES = (0.5, 0.7, 0.9, 0.99, 0.999)
+DIALS: dict[type, tuple[str, tuple[float, ...]]] = {
+    Threshold: ("tau", PROBABILITIES),
+    Stable: ("tau", PROBABILITIES),
+    BestOfRuns: ("high", PROBABILITIES),
+    Factor: ("factor", (4.0, 2.0, 1.0, 0.5, 0.1)),
+    EntropyBound: ("gamma", (2.0, 0.5, 0.1, 0.01, 0.001)),
+    CumulativeError: ("limit", (2.0, 1.0, 0.5, 0.1, 0.01)),
+}
+"""What is turned where the model decides how many cells to fill: a part of the budget, its field, values."""
+SCHEDULED = (Fixed, Schedule, Bernoulli)
+NO_DIAL = "-"
+COLUMNS = (
+    *("family", "tier", "model", "strategy", "dial", "value", "n", "exact", "exact_low", "exact_high"),
+    *("valid", "cell", "passes", "passes_low", "passes_high", "seconds", "seed", "on_frontier"),
+    *("cell_low", "cell_high"),
+)
+"""Of frontier.csv: a contract with whoever reads the file."""
+Settings = dict[tuple[str, float | None], Strategy]
+"""A strategy by dial and value."""
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """Decode the same puzzles with every strategy at every setting; run again, it goes on from there."""
+
+    family: tyro.conf.Positional[str] = "sudoku"
+    """puzzles, e.g. sudoku"""
+    model: str = "relational"
+    """a masked network that ships: relational, shallow, transformer"""
+    checkpoint: Path | None = None
+    """weights of your own instead"""
+    n: int = 200
+    """test puzzles of each tier"""
+    tiers: str | None = None
+    """tiers with commas, e.g. logic,hard (default: all of the family)"""
+    orders: str = CHOSEN
+    """strategies, with commas"""
+    steps: str = "50,20,10,5,3"
+    """reverse steps T of strategies that do not decide themselves how many cells to fill"""
+    seed: int = 0
+    """of every random choice while decoding"""
+    device: DeviceName = "auto"
+    """auto takes the GPU where there is one"""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """bf16 or fp32; auto: bf16 where the processor has it"""
+    batch_size: int | None = None
+    """puzzles at a time (default: 128 on a CPU, 4096 on a GPU)"""
+    out: Path | None = None
+    """folder to write, or to go on with (default: runs/frontier-FAMILY)"""
+
+
+def frontier_of(bench: Bench) -> Frontier:
+    """What ``python -m planorder.bench FAMILY --frontier`` asks for.
+
+    Raises:
+        UserInputError: an option of the table that a frontier has no use for.
+    """
+    for name in ("puzzles", "steps", "k", "noise", "pick"):
+        if getattr(bench, name) is not None:
+            raise UserInputError(
+                f"--{name} with --frontier: expected none; a frontier has settings of its own"
+            )
+    if bench.protocol != "plain" or bench.overwrite:
+        raise UserInputError("--protocol and --overwrite with --frontier: expected none; name another --out")
+    names = ("family", "checkpoint", "n", "seed", "device", "precision", "batch_size", "out")
+    kept: dict[str, Any] = {name: getattr(bench, name) for name in names}
+    if bench.models is not None:
+        kept["model"] = bench.models
+    if bench.orders != ",".join(ORDERS):
+        kept["orders"] = bench.orders
+    return Frontier(**kept)
+
+
+def tuned(part: Part, kind: type, name: str, value: float) -> Part:
+    """``part`` with that field of every such part in it set, as where an order and a budget agree."""
+    if not is_dataclass(part) or isinstance(part, type):
+        return part
+    if isinstance(part, kind):
+        return replace(part, **{name: value})
+    inner = {f.name: tuned(getattr(part, f.name), kind, name, value) for f in fields(part) if f.init}
+    return replace(part, **inner)
+
+
+def settings_of(strategy: Strategy, steps: Sequence[int]) -> Settings:
+    """The strategy at every setting of its dial, by dial and value."""
+    for kind, (name, values) in DIALS.items():
+        found: Settings = {(name, value): tuned(strategy, kind, name, value) for value in values}
+        if any(tuned(strategy.budget, kind, name, value) != strategy.budget for value in values):
+            return found
+    if isinstance(strategy.budget, SCHEDULED) or strategy.steps is not None:
+        return {(STEPS, t): with_options(strategy, steps=t) for t in steps}
+    return {(NO_DIAL, None): strategy}
+
+
+def jobs_of(args: Frontier, tiers: Sequence[str]) -> list[tuple[dict[str, Any], Strategy]]:
+    """All points, by tier, strategy, dial and value, with their strategies."""
+    steps = [int(t) for t in listed(args, "steps")]
+    dialled = [(s.name, settings_of(s, steps)) for s in chosen_strategies(bench_of(args))]
+    found: list[tuple[dict[str, Any], Strategy]] = [
+        ({"tier": tier, "strategy": name, "dial": dial, "value": value}, strategy)
+        for tier in tiers
+        for name, settings in dialled
+        for (dial, value), strategy in settings.items()
+    ]
+    if not found:
+        raise UserInputError(f"--steps {args.steps!r}: expected whole numbers with commas, e.g. 50,20")
+    return found
+
+
+def bench_of(args: Frontier) -> Bench:
+    """The same request to the table, whose strategies and networks these are."""
+    return Bench(
+        args.family, orders=args.orders, models=args.model, checkpoint=args.checkpoint, seed=args.seed
+    )
+
+
+def row_of(outcome: Outcome, point: dict[str, Any]) -> dict[str, Any]:
+    """The row of a point, without ``on_frontier``."""
+    (row,) = with_cell_interval(summarise([outcome]), per_puzzle([outcome])).to_dict("records")
+    _, low, high = t_interval(outcome.rows["passes"])
+    found = {str(name): value for name, value in row.items()} | point
+    found |= {"passes_low": low, "passes_high": high}
+    return {name: found[name] for name in COLUMNS if name != "on_frontier"}
+
+
+def measured(
+    jobs: Sequence[tuple[dict[str, Any], Strategy]],
+    folder: PointFolder,
+    loaded: LoadedModel,
+    config: dict[str, Any],
+) -> list[dict[str, Any]]:
+    """The rows of all points; those that the folder has not yet are decoded and written, under one bar."""
+    missing = [job for job in jobs if folder.read(job[0]) is None]
+    batches: dict[str, PuzzleBatch] = {}
+    n = config["n"]
+    with progress_bar(
+        n * (len(missing) + len({point["tier"] for point, _ in missing})), "frontier"
+    ) as advance:
+        for point, strategy in missing:
+            tier = point["tier"]
+            if tier not in batches:
+                batches[tier] = loaded.family.generate("test", tier, n, workers=2, progress=advance)
+            options = (config["seed"], config["device"], config["precision"], config["batch_size"], 0.0)
+            outcome = run_job((tier, loaded, strategy), batches[tier], *options, advance)
+            folder.write(point, row_of(outcome, point))
+    rows = [folder.read(point) for point, _ in jobs]
+    return [row for row in rows if row is not None]
+
+
+def pareto(passes: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
+    """bool ``[points]``: no other point is as good on both counts and better on one."""
+    fewer, better = passes[:, None] - passes, accuracy - accuracy[:, None]
+    beaten = (fewer >= 0) & (better >= 0) & ((fewer > 0) | (better > 0))
+    found: np.ndarray = ~beaten.any(axis=1)
+    return found
+
+
+def frontier_table(rows: Sequence[dict[str, Any]], measure: str) -> pd.DataFrame:
+    """frontier.csv: the rows, with those on the front of their tier marked."""
+    table = pd.DataFrame(rows).assign(on_frontier=False)
+    for _, part in table.groupby("tier"):
+        table.loc[part.index, "on_frontier"] = pareto(part["passes"].to_numpy(), part[measure].to_numpy())
+    return table[list(COLUMNS)]
+
+
+def format_frontier(table: pd.DataFrame, measure: str) -> str:
+    """The table for people, by tier and passes."""
+    rows: list[dict[str, object]] = []
+    parts = [part.sort_values("passes", kind="stable") for _, part in table.groupby("tier", sort=False)]
+    for row in pd.concat(parts).to_dict("records"):
+        ends = f"{percent(row[f'{measure}_low'])} to {percent(row[f'{measure}_high'])}"
+        dial = NO_DIAL if row["dial"] == NO_DIAL else f"{row['dial']} {row['value']:g}"
+        shown = {"tier": row["tier"], "strategy": row["strategy"], "dial": dial, "n": row["n"]}
+        shown |= {
+            f"{measure} %": percent(row[measure]),
+            "95% interval": ends,
+            "passes": f"{row['passes']:.1f}",
+        }
+        rows.append(shown | {"front": "*" if row["on_frontier"] else ""})
+    return text_table(rows, "terminal", left=("tier", "strategy", "dial"))
+
+
+def run_frontier(args: Frontier) -> None:
+    """Checks what was asked, decodes what is missing, writes table and figures, prints the table."""
+    use_all_cores()
+    family, device = get_family(args.family), resolve_device(args.device)
+    tiers = list(family.tiers) if args.tiers is None else listed(args, "tiers", family.tiers)
+    jobs, loaded = jobs_of(args, tiers), masked_network(bench_of(args))
+    if args.n < 1 or (args.batch_size is not None and args.batch_size < 1):
+        raise UserInputError(f"--n {args.n}, --batch-size {args.batch_size}: expected at least 1 puzzle")
+    config = {
+        "command": "frontier",
+        "planorder": version("planorder"),
+        "family": family.version,
+        "model": loaded.name,
+        "weights": weights_digest(loaded.model),
+        "n": args.n,
+        "tiers": tiers,
+        "orders": args.orders,
+        "steps": args.steps,
+        "seed": args.seed,
+        "device": device,
+        "precision": precision_name(args.precision, device),
+        "batch_size": args.batch_size or default_batch_size(device),
+    }
+    out, measure = args.out or Path(f"runs/frontier-{family.name}"), measure_of(family)
+    with open_points(out, config) as folder:
+        try:
+            table = frontier_table(measured(jobs, folder, loaded, config), measure.column)
+        except KeyboardInterrupt:
+            print(f"\n{out} has the finished points: the same command goes on from there", file=sys.stderr)
+            raise
+        atomic_write(out / "frontier.csv", table.to_csv(index=False, lineterminator="\n").encode())
+        for tier in tiers:
+            save(accuracy_frontier(table[table["tier"] == tier], measure), out / f"frontier_{tier}.png")
+    print(format_frontier(table, measure.column))
+    print(f"\nfront: no point has fewer passes and is as good, or is better and has as few\nfolder: {out}")
+
+
+if __name__ == "__main__":
+    command_line("planorder.frontier", Frontier, run_frontier, EXAMPLES)

@@ -1,0 +1,207 @@
+"""``python -m planorder train``: trains a network of the table, or goes on with one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tyro
+from torch import nn
+from tqdm import tqdm
+
+from planorder.console import DeviceName, command_line, progress_bar, resolve_device, use_all_cores
+from planorder.decoding import get_strategy, with_options
+from planorder.decoding.autoregressive import decode_autoregressive
+from planorder.decoding.loop import decode
+from planorder.decoding.view import Decoded
+from planorder.models import AutoregressiveModel
+from planorder.models.checkpoint import LoadedModel, load_model
+from planorder.results.environment import environment
+from planorder.results.evaluate import score
+from planorder.results.files import one_line_errors
+from planorder.training.data import TrainingData
+from planorder.training.loop import Validate, train
+from planorder.training.objectives.masked import MaskedObjective
+from planorder.training.presets import Recipe, recipe
+from puzzles import get_family
+from puzzles.base import AbstractFamily, PuzzleBatch, UserInputError, concatenate
+from puzzles.storage import load, save
+
+EXAMPLES = """  python -m planorder train sudoku --out runs/mine
+  python -m planorder train sudoku --model ar-solver --preset cpu --out runs/ar-solver
+  python -m planorder train sudoku-2x2 --preset tiny --out runs/tiny
+  python -m planorder train sudoku --data puzzles.npz --steps 20000 --device cuda --out runs/long"""
+
+VALIDATION_ORDERS = ("vanilla", "top_prob", "top_margin")
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a network of the table; the same command goes on where it was stopped."""
+
+    family: tyro.conf.Positional[str]
+    """puzzles, e.g. sudoku, sudoku-2x2, sudoku-2x3"""
+    out: Path
+    """folder for the state, metrics.jsonl and the weights"""
+    model: str = "relational"
+    """relational, shallow, transformer, ar-fixed, ar-random or ar-solver"""
+    preset: str = "cpu"
+    """tiny (seconds), cpu (at most an hour on two cores) or paper (the published sizes, for a GPU)"""
+    data: Path | None = None
+    """training puzzles from python -m puzzles.generate; generated, and kept in --out, if not given"""
+    puzzles: int | None = None
+    """size of a generated training set (the preset's)"""
+    tiers: str | None = None
+    """tiers of a generated training set, with commas (the preset's: logic; for zebra logic,hard)"""
+    init: Path | None = None
+    """weights to begin with instead of random ones, of a network of the same shape"""
+    steps: int | None = None
+    """optimiser steps (the preset's)"""
+    batch_size: int | None = None
+    """puzzles a step (the preset's)"""
+    learning_rate: float | None = None
+    """peak learning rate (the preset's)"""
+    balance: float | None = None
+    """0 to 1: how far puzzles of rare techniques are shown more often (the preset's)"""
+    by_size: float | None = None
+    """0 to 4: puzzles are drawn in proportion to this power of their blanks (the preset's)"""
+    revealed: float | None = None
+    """share of the puzzles whose masks follow the network's own confidence (the preset's); masked networks"""
+    compile: bool = False
+    """let torch.compile speed up the blocks; needs a C++ compiler"""
+    seed: int = 0
+    """of weights, batches, symmetries and masks"""
+    precision: str = "auto"
+    """bf16, fp32 or auto: bf16 where the processor has it"""
+    validate: int = 64
+    """validation puzzles decoded by each order during the training; 0 for none"""
+    device: DeviceName = "auto"
+    """auto takes the GPU where there is one"""
+
+
+def chosen_recipe(args: Train, family: AbstractFamily) -> Recipe:
+    """The preset's recipe with what the user set."""
+    base = recipe(args.preset, args.model, family)
+    given = {
+        name: getattr(args, name) for name in ("steps", "batch_size", "learning_rate", "balance", "by_size")
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    train_config = replace(
+        base.train, seed=args.seed, precision=args.precision, compile=args.compile, **given
+    )
+    puzzles = base.puzzles if args.puzzles is None else args.puzzles
+    if not args.data and puzzles < train_config.batch_size:
+        raise UserInputError(f"--puzzles {puzzles}: expected at least a batch of {train_config.batch_size}")
+    objective = base.objective
+    tiers = base.tiers if args.tiers is None else tuple(args.tiers.split(","))
+    for tier in tiers:
+        family.generate("train", tier, 0)  # an unknown tier is refused before anything is written
+    if args.revealed is not None:
+        if not isinstance(objective, MaskedObjective):
+            raise UserInputError(f"--revealed {args.revealed}: {args.model} has no masks; drop it")
+        objective = replace(objective, revealed=args.revealed)
+    return replace(base, train=train_config, objective=objective, puzzles=puzzles, tiers=tiers)
+
+
+def training_puzzles(args: Train, family: AbstractFamily, n: int, tiers: tuple[str, ...]) -> PuzzleBatch:
+    """The given file, or a generated set, the tiers in equal parts, that stays in the training's folder."""
+    path = args.data or args.out / f"{family.version}-train-{'+'.join(tiers)}-{n}.npz"
+    if args.data or path.exists():
+        batch = load(path)
+        if batch.family != family.version:
+            raise UserInputError(
+                f"{path}: holds {batch.family!r}, expected {family.version!r}: generate it again"
+            )
+        return batch
+    with one_line_errors("write", path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    sizes = [n // len(tiers) + (place < n % len(tiers)) for place in range(len(tiers))]
+    with progress_bar(n, "puzzles") as advance:
+        parts = [
+            family.generate("train", tier, size, workers=2, progress=advance)
+            for tier, size in zip(tiers, sizes, strict=True)
+        ]
+    batch = concatenate(parts)
+    save(path, batch)
+    return batch
+
+
+def validation(family: AbstractFamily, n: int, seed: int, device: str) -> Validate | None:
+    """The family's headline accuracy by order on its validation split; an eighth as many steps as cells.
+
+    Where puzzles have many solutions, values are sampled.
+    """
+    if not n:
+        return None
+    batch, name_of = family.generate("val", family.tiers[0], n), f"val_{family.headline}_{{}}".format
+    pick = None if family.unique else "sample"
+
+    def accuracy(decoded: Decoded) -> float:
+        return float(score(family, batch, decoded.cells, decoded.passes)[family.headline].mean())
+
+    def run(model: nn.Module) -> dict[str, float]:
+        if isinstance(model, AutoregressiveModel):
+            heat = float(not family.unique)
+            decoded = decode_autoregressive(model, batch, seed=seed, device=device, temperature=heat)
+            return {name_of("free"): accuracy(decoded)}
+        found = {}
+        for name in VALIDATION_ORDERS:
+            strategy = with_options(get_strategy(name), steps=max(family.n_cells // 8, 1), pick=pick)
+            found[name_of(name)] = accuracy(decode(model, batch, strategy, seed=seed, device=device))
+        return found
+
+    return run
+
+
+def initial(path: Path, name: str) -> LoadedModel:
+    """The network to begin with."""
+    loaded = load_model(path)
+    if loaded.name != name:
+        raise UserInputError(f"{path}: holds a {loaded.name!r}, expected a {name!r}: name another --init")
+    return loaded
+
+
+def run_train(args: Train) -> None:
+    """Trains, with a bar that shows the last metrics."""
+    use_all_cores()
+    family, device = get_family(args.family), resolve_device(args.device)
+    chosen = chosen_recipe(args, family)
+    begun = initial(args.init, args.model) if args.init else None
+    puzzles = training_puzzles(args, family, chosen.puzzles, chosen.tiers)
+    data = TrainingData(
+        family, puzzles, chosen.train.batch_size, args.seed, chosen.train.balance, chosen.train.by_size
+    )
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    command = " ".join(["python -m planorder train", *words])  # without the places of this machine
+    facts = {"environment": environment(), "command": command, "preset": args.preset, "puzzles": len(puzzles)}
+    if begun:
+        facts["init"] = begun.info
+    with tqdm(
+        total=chosen.train.steps, desc=args.model, unit="step", file=sys.stderr, dynamic_ncols=True
+    ) as bar:
+
+        def show(step: int, line: dict[str, float]) -> None:
+            bar.update(step - bar.n)
+            bar.set_postfix({k: f"{v:.3g}" for k, v in line.items() if k == "loss" or k.startswith("val")})
+
+        weights = train(
+            chosen.model,
+            chosen.train,
+            chosen.objective,
+            data,
+            args.out,
+            name=args.model,
+            info=facts,
+            init=begun.model if begun else None,
+            validate=validation(family, args.validate, args.seed, device),
+            device=device,
+            progress=show,
+        )
+    print(json.dumps({"weights": weights.name, "folder": str(args.out)}))
+
+
+def main() -> None:
+    """The command line."""
+    command_line("planorder train", Train, run_train, EXAMPLES)

@@ -1,0 +1,206 @@
+"""The code of docs/adding-a-family.md runs as it stands, and its family keeps what the page says."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import pytest
+
+from planorder.models import parameter_count
+from puzzles import FAMILIES
+from puzzles.base import HARD, LOGIC, AbstractFamily, UserInputError
+from puzzles.seeding import SPLITS
+from puzzles.testing import check_family
+
+PAGE = Path(__file__).parents[1] / "docs" / "adding-a-family.md"
+TEXT = PAGE.read_text()
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+FAMILY, CHECK, TRAINING, WRAPPER = (text for language, text in BLOCKS if language == "python")
+CHECKED, TABLE, SHOW, SHOWN, COMMANDS = (text for language, text in BLOCKS if not language)
+
+
+def execute(code: str, names: dict[str, Any]) -> str:
+    """Runs a block of the page; returns what it prints."""
+    with redirect_stdout(StringIO()) as printed:
+        exec(compile(code, str(PAGE), "exec"), names)
+    return printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def latin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The page's `latin.py` as a module, its family registered, in a folder of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("latin"))
+        module: Any = ModuleType("latin")
+        patch.setitem(sys.modules, "latin", module)
+        patch.setitem(FAMILIES, "latin-5", module)  # so that the page's entry goes in the end
+        execute(FAMILY, vars(module))
+        Path("with_latin.py").write_text(WRAPPER)
+        yield module
+
+
+def done(code: int) -> None:
+    """Takes the place of `sys.exit`: a command that is done, well."""
+    assert code == 0
+
+
+def command(line: str, *more: str) -> str:
+    """What a command line of the page prints, run in this process."""
+    words = shlex.split(line)
+    assert words[:2] == ["python", "with_latin.py"]
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as out:
+        patch.setattr(sys, "argv", [*words[1:], *more])
+        for name in (words[2], f"{words[2]}.__main__"):  # runpy warns of what is imported already
+            if name != "planorder":
+                patch.delitem(sys.modules, name, raising=False)
+        patch.setattr(sys, "exit", done)
+        runpy.run_path("with_latin.py", run_name="__main__")
+    return out.getvalue()
+
+
+def test_the_page_runs(latin: Any) -> None:
+    """One test, so that one worker trains, once."""
+    names: dict[str, Any] = {}
+    assert execute(CHECK, names) == CHECKED
+    rows, shown = ([line.split() for line in text.splitlines()] for text in (execute(TRAINING, names), TABLE))
+    assert rows[0] == shown[0]
+    for row, line in zip(rows[1:], shown[1:], strict=True):
+        assert (row[0], row[-1]) == (line[0], line[-1])  # passes follow from the puzzles; accuracies may not
+    assert names["table"]["top_margin"]["exact"] > names["table"]["vanilla"]["exact"]
+    assert f"{parameter_count(names['model']):,} parameters" in TEXT
+    bench, train = COMMANDS.splitlines()
+    found = command(bench, "--out", "runs/bench")
+    assert re.search(r"^logic +relational +top_margin +20 ", found, re.MULTILINE)
+    assert Path("runs/bench/results.csv").exists()
+    assert train.endswith(" --steps 300")
+    command(train.replace("300", "2"), "--puzzles", "40", "--validate", "0")
+    assert Path("runs/longer/weights.safetensors").exists()
+
+
+def test_show_prints_what_the_page_shows(latin: Any) -> None:
+    assert command(SHOW).strip("\n") == SHOWN.strip("\n")
+
+
+def planted(fault: str, sound: str) -> Any:
+    """The page's module with a line of it changed."""
+    assert FAMILY.count(sound) == 1, sound
+    module: Any = ModuleType("latin")
+    execute(FAMILY.replace(sound, fault).replace("FAMILIES[", "{}["), vars(module))
+    return module
+
+
+FAULTS = {
+    "augment leaves ranks": (
+        "if v.ndim == 2}",
+        'if v.ndim == 2 and k != "rank"}',
+        "ranks move with their cells",
+    ),
+    "augment leaves solutions": ('in ("clues", "solution")}', 'in ("clues",)}', "solutions move"),
+    "augment draws cells twice": (
+        "rng.permuted(np.tile(np.arange(n), (3, size, 1)), axis=2)",
+        "rng.integers(0, n, (3, size, n))",
+        "augmented puzzles have one solution",
+    ),
+    "dig does not look": (
+        "solved = self.singles(fewer)[0].all(1)",
+        "solved = rows >= 0",
+        "every puzzle has one solution",
+    ),
+    "is_valid forgets clues": (" & kept.all(1)", "", "is_valid holds grids to the clues"),
+    "rank counts clues": (" - (clues > 0).sum(1, keepdims=True)", "", "ranks number the blanks"),
+    "canonical leaves rows": (
+        "np.take_along_axis(image, rows[:, :, None], 1)",
+        "image",
+        "symmetric puzzles share their canonical form",
+    ),
+    "splits are one": (
+        "check_stream(self, split, tier, n, start, workers)",
+        'check_stream(self, split, tier, n, start, workers); split = "val"',
+        "splits train and val share no puzzle up to symmetry",
+    ),
+    "render hides clues": ("[int(a != b)]", "[0]", "render tells"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_is_found(name: str) -> None:
+    sound, fault, promise = FAULTS[name]
+    with pytest.raises(AssertionError, match=f"^latin-5: {promise}"):
+        check_family(planted(fault, sound).Latin(5), n=4)
+
+
+def test_the_checks_of_the_page_find_a_forgotten_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`check_family` alone need not: the grids beside it do."""
+    monkeypatch.setitem(sys.modules, "latin", planted("for axis in (2, 3)]", "for axis in (1, 2, 3)]"))
+    try:
+        found = execute(CHECK.replace("n=6", "n=2"), {})
+    except AssertionError as error:
+        found = str(error)
+    assert found != CHECKED
+
+
+def outside(family: AbstractFamily, n: int) -> list[str]:
+    """The splits that hold a puzzle of another's buckets."""
+    found = []
+    for split, (low, high) in SPLITS.items():
+        forms = family.canonical(family.generate(split, LOGIC, n).clues)
+        if not all(low <= crc32(form.tobytes()) % 100 < high for form in forms):
+            found.append(split)
+    return found
+
+
+def test_splits_keep_to_their_buckets(latin: Any) -> None:
+    assert outside(latin.Latin(5), 8) == []
+    careless = planted("left[bucket < 0]", "left[(bucket < low) | (bucket >= high)]")
+    assert {"val", "test"} <= set(outside(careless.Latin(5), 8))
+
+
+def test_there_are_as_many_squares_and_classes_as_is_known(latin: Any) -> None:
+    for n, squares, classes in ((2, 2, 1), (3, 12, 1), (4, 576, 2)):  # A002860; A040082
+        family = latin.Latin(n)
+        values = np.tile(np.arange(n), (n * n, 1))
+        found = np.array(family.search(np.zeros(n * n, np.int8), 1000, values), np.int8)
+        assert len(np.unique(found, axis=0)) == len(found) == squares
+        assert family.is_valid(found, found).all()
+        assert len(np.unique(family.canonical(found), axis=0)) == classes
+
+
+def test_singles_are_right_and_search_takes_the_rest(latin: Any) -> None:
+    family = latin.Latin(5)
+    batch = family.generate("train", LOGIC, 20)
+    cells, _ = family.singles(batch.clues)
+    assert np.array_equal(cells, batch.solution)
+    fewer = family.rate(batch.clues * 0, batch.solution)
+    assert set(family.tier(fewer)) == {HARD}
+    assert set(family.tier(batch)) == {LOGIC}
+
+
+GOOD = "1......3..32..5..1.34.5.1"
+
+
+def test_files_are_read_or_refused_in_one_line(latin: Any) -> None:
+    family = latin.Latin(5)
+    Path("mine.txt").write_text(f"# mine\n{GOOD}\n")
+    batch = family.read(Path("mine.txt"))
+    assert family.is_valid(batch.solution, batch.clues).all()
+    for line, said in (
+        (GOOD[1:], "expected 25 symbols of .12345; correct it"),
+        (GOOD.replace("5", "6"), "expected 25 symbols"),
+        ("11" + GOOD[2:], "has no solution; expected one"),
+        ("." + GOOD[1:13] + "." * 12, "has several solutions; expected one"),
+    ):
+        Path("mine.txt").write_text(f"{GOOD}\n{line}\n")
+        with pytest.raises(UserInputError, match=rf"^mine.txt, line 2: '.*{said}") as caught:
+            family.read(Path("mine.txt"))
+        assert "\n" not in str(caught.value)

@@ -1,0 +1,87 @@
+"""``python -m planorder orders`` and ``cite``: every strategy is listed, and every source can be cited."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from planorder import __main__ as entrance
+from planorder import catalogue
+from planorder.decoding import PRESETS
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """The exit code of ``python -m planorder`` with these words."""
+    monkeypatch.setattr(sys, "argv", ["planorder", *words])
+    try:
+        entrance.main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def uncited() -> list[str]:
+    """Ids in the sources of strategies that have no entry."""
+    entries = catalogue.references()
+    return sorted({key for s in PRESETS.values() for key in catalogue.ARXIV.findall(s.source)} - set(entries))
+
+
+def test_every_source_has_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert uncited() == []
+    planted = replace(PRESETS["top_prob"], name="planted", source="arXiv:0000.00000")
+    monkeypatch.setitem(PRESETS, "planted", planted)
+    assert uncited() == ["arXiv:0000.00000"]
+
+
+def test_entries_are_whole_and_named_by_their_id() -> None:
+    for key, entry in catalogue.references().items():
+        assert entry.count("{") == entry.count("}")
+        assert f"eprint = {{{key.removeprefix('arXiv:')}}}" in entry
+        for field in ("title = ", "author = ", "year = "):
+            assert field in entry
+        year = entry.split("year = {")[1][:4]
+        assert year[2:] == key.removeprefix("arXiv:")[:2]
+
+
+def test_cite_prints_each_entry_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "cite", "top_margin", "top_prob") == 0
+    shown = capsys.readouterr().out
+    assert shown.count("@misc{arXiv:2502.06768,") == 1
+    assert shown.count("@misc{") == 2
+    assert call(monkeypatch, "cite", "left_to_right") == 2
+    assert "no arXiv id" in capsys.readouterr().err
+
+
+def test_orders_lists_every_strategy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "orders", "--style", "markdown") == 0
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == list(PRESETS)
+    assert call(monkeypatch, "orders", "top_magrin") == 2
+    assert "did you mean 'top_margin'?" in capsys.readouterr().err
+
+
+def test_the_page_of_all_orders_is_what_the_command_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(monkeypatch, "orders", "--style", "markdown")
+    assert capsys.readouterr().out in (DOCS / "all-orders.md").read_text()
+
+
+def test_an_unknown_command_and_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "trian") == 2
+    assert "did you mean 'train'?" in capsys.readouterr().err
+    assert call(monkeypatch) == 0
+    shown = capsys.readouterr().out
+    for name in (*entrance.COMMANDS, *entrance.OTHERS):
+        assert name in shown
