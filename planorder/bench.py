@@ -47,6 +47,7 @@ EXAMPLES = """  python -m planorder.bench sudoku
   python -m planorder.bench sudoku --n 1000 --models relational,shallow,transformer --out runs/depth
   python -m planorder.bench sudoku --orders vanilla,top_margin --protocol paper
   python -m planorder.bench sudoku --puzzles my_puzzles.txt --orders top_margin
+  python -m planorder.bench sudoku --frontier --out runs/frontier
   python -m planorder.bench sudoku --checkpoint runs/mine/weights.safetensors --device cuda --n 10000"""
 
 ORDERS = ("vanilla", "random", "left_to_right", "top_prob", "top_margin", "neg_entropy", "solver_order")
@@ -94,6 +95,8 @@ class Bench:
     """bf16 or fp32; auto: bf16 where the processor has it"""
     batch_size: int | None = None
     """puzzles at a time (default: 128 on a CPU, 4096 on a GPU)"""
+    frontier: bool = False
+    """accuracy against forward passes instead: the strategies at all their settings, resumable"""
     out: Path | None = None
     """run folder to write (default: runs/FAMILY-DATE-TIME)"""
     overwrite: bool = False
@@ -263,6 +266,10 @@ def legend(family: AbstractFamily) -> str:
 
 def run_bench(args: Bench) -> None:
     """Checks what was asked, decodes, writes the run folder, prints the tables."""
+    if args.frontier:
+        from planorder.frontier import frontier_of, run_frontier  # which decodes with this module
+
+        return run_frontier(frontier_of(args))
     use_all_cores()
     family, device = get_family(args.family), resolve_device(args.device)
     strategies, models = chosen_strategies(args), chosen_models(args, family)

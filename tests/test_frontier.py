@@ -1,12 +1,9 @@
-"""The frontier: settings by counting, points by decoding anew, the folder by stopping and going on."""
+"""The frontier command: points by decoding anew, the folder by stopping and going on, mistakes."""
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,26 +12,18 @@ import pytest
 import torch
 
 from planorder import frontier
-from planorder.bench import ORDERS, Bench
 from planorder.console import command_line
-from planorder.decoding import PRESETS, decode
-from planorder.decoding.adaptive import ChosenCount, ChosenFirst, EntropyBound, Stable
-from planorder.decoding.budgets import Bernoulli, Schedule
+from planorder.decoding import decode
 from planorder.frontier import (
-    CHOSEN,
     COLUMNS,
     EXAMPLES,
     Frontier,
-    frontier_of,
-    frontier_table,
     jobs_of,
     pareto,
     run_frontier,
-    settings_of,
 )
 from planorder.models import AutoregressiveConfig, RelationalConfig, build_model
 from planorder.models.checkpoint import load_model, model_header, save_model
-from planorder.results.points import open_points
 from planorder.results.stats import wilson
 from puzzles import get_family
 from puzzles.base import UserInputError
@@ -42,87 +31,6 @@ from puzzles.base import UserInputError
 FAMILY = get_family("sudoku-2x2")
 N = 6
 ASKED = {"orders": "vanilla,top_margin,threshold,klass", "steps": "6,2"}
-
-
-def test_each_default_strategy_has_a_dial() -> None:
-    for name in CHOSEN.split(","):
-        settings = settings_of(PRESETS[name], [50, 20, 10, 5, 3])
-        assert len(settings) == 5, name
-        assert len({repr(strategy) for strategy in settings.values()}) == 5, name
-        dial = {dial for dial, _ in settings}
-        assert dial == {
-            {"threshold": "tau", "klass": "tau", "factor": "factor", "eb_entropy": "gamma"}.get(name, "T")
-        }
-
-
-def test_a_dial_that_the_preset_has_stands_among_its_values() -> None:
-    for strategy in (PRESETS[name] for name in CHOSEN.split(",")):
-        settings = settings_of(strategy, [50])
-        if {dial for dial, _ in settings} - {"T"}:
-            assert strategy in settings.values(), strategy.name
-
-
-def test_settings_change_the_budget_and_what_agrees_with_it() -> None:
-    vanilla = settings_of(PRESETS["vanilla"], [7])[("T", 7)]
-    assert (vanilla.steps, vanilla.budget) == (7, Bernoulli("linear"))
-    margin = settings_of(PRESETS["top_margin"], [7])[("T", 7)]
-    assert (margin.steps, margin.budget) == (7, Schedule("linear"))
-    bound = settings_of(PRESETS["eb_entropy"], [7])[("gamma", 0.5)]
-    assert bound == replace(PRESETS["eb_entropy"], budget=EntropyBound(0.5))
-    klass = settings_of(PRESETS["klass"], [7])[("tau", 0.5)]
-    stable = Stable(0.5, PRESETS["klass"].order.chosen.epsilon)  # type: ignore[attr-defined]
-    assert (klass.order, klass.budget) == (ChosenFirst(stable), ChosenCount(stable))
-    own = replace(PRESETS["random"], budget=lambda view, score: view.n_blank_start)
-    assert settings_of(own, [7]) == {("-", None): own}
-
-
-def plain_pareto(passes: np.ndarray, accuracy: np.ndarray) -> list[bool]:
-    """Whether no other point dominates, by a loop over pairs."""
-    found = []
-    for p, a in zip(passes, accuracy, strict=True):
-        beaten = False
-        for q, b in zip(passes, accuracy, strict=True):
-            beaten |= q <= p and b >= a and (q, b) != (p, a)
-        found.append(not beaten)
-    return found
-
-
-def fronts_agree(front: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> bool:
-    """Whether a front is its plain twin, with ties on both counts."""
-    rng = np.random.default_rng(0)
-    cases = [(rng.integers(1, 6, 9).astype(float), rng.integers(0, 6, 9) / 5) for _ in range(20)]
-    return all(front(p, a).tolist() == plain_pareto(p, a) for p, a in cases)
-
-
-def test_the_front_is_its_plain_twin() -> None:
-    assert fronts_agree(pareto)
-    assert pareto(np.array([5.0, 5.0, 3.0]), np.array([0.9, 0.9, 0.2])).tolist() == [True, True, True]
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        lambda p, a: pareto(-p, a),
-        lambda p, a: pareto(p, -a),
-        lambda p, a: pareto(p + 1e-6 * np.arange(len(p)), a),
-        lambda p, a: np.maximum.accumulate(a) == a,
-    ],
-)
-def test_a_wrong_front_is_noticed(fault: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
-    assert not fronts_agree(fault)
-
-
-def test_each_tier_has_a_front_of_its_own() -> None:
-    row: dict[str, object] = dict.fromkeys(COLUMNS, 0.0)
-    rows = [
-        row | {"tier": t, "passes": p, "exact": e, "cell": -e}
-        for t, p, e in (("a", 9, 0.9), ("b", 1, 1), ("a", 8, 0.9))
-    ]
-    assert frontier_table(rows, "exact")["on_frontier"].tolist() == [False, True, True]
-    assert frontier_table([rows[0], {**rows[2], "cell": -1.0}], "cell")["on_frontier"].tolist() == [
-        True,
-        True,
-    ]
 
 
 def saved(path: Path, config: RelationalConfig | AutoregressiveConfig) -> Path:
@@ -182,8 +90,7 @@ def test_each_row_is_what_decoding_anew_gives(done: Frontier, weights: Path) -> 
         assert (row["n"], row["seed"], row["family"], row["model"]) == (N, 3, FAMILY.version, "untrained")
     for tier in FAMILY.tiers:
         part = table[table["tier"] == tier]
-        front = plain_pareto(part["passes"].to_numpy(), part["exact"].to_numpy())
-        assert part["on_frontier"].tolist() == front
+        assert part["on_frontier"].tolist() == pareto(*part[["passes", "exact"]].to_numpy().T).tolist()
         assert (done.out / f"frontier_{tier}.png").read_bytes().startswith(b"\x89PNG")
     assert table["passes"].nunique() > 4, "a frontier in which nothing differs shows no row in its place"
 
@@ -302,52 +209,6 @@ def test_networks_that_choose_their_cells_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path / "ar.safetensors", AutoregressiveConfig(16, 4, 4, 4, layers=1, width=8, heads=1))
     with pytest.raises(UserInputError, match="chooses its cells itself"):
         run_frontier(asked(path, tmp_path / "run"))
-
-
-def test_folders_of_something_else_and_altered_points_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "notes" / "a.txt").write_text("mine")
-    with pytest.raises(UserInputError, match="exists and has no points"), open_points(tmp_path / "notes", {}):
-        pass
-    out, point = tmp_path / "run", {"tier": "logic", "strategy": "my.module:rule", "value": None}
-    with open_points(out, {"n": 3}) as folder:
-        assert folder.read(point) is None
-        folder.write(point, {"exact": 0.5})
-        assert folder.read(point) == {"exact": 0.5}
-        assert json.loads(folder.file(point).read_text())["settings"] == {"n": 3, **point}
-        with pytest.raises(UserInputError, match="another run is writing"), open_points(out, {"n": 3}):
-            pass
-        folder.file(point).write_text(folder.file(point).read_text().replace("0.5", "0.5}"))
-        with pytest.raises(UserInputError, match=r"was altered.*delete it and run again"):
-            folder.read(point)
-        folder.file(point).write_text("{}")
-        with pytest.raises(UserInputError, match="has other settings than its name says"):
-            folder.read(point)
-    assert os.listdir(out / "points") == ["logic_my.module-rule_None.json"]
-    with (
-        pytest.raises(UserInputError, match="was begun with seed None, asked for 1"),
-        open_points(out, {"n": 3, "seed": 1}),
-    ):
-        pass
-
-
-def test_the_table_command_asks_for_the_same() -> None:
-    plain = frontier_of(Bench("zebra", n=7, seed=2, out=Path("runs/x")))
-    assert plain == Frontier("zebra", n=7, seed=2, out=Path("runs/x"))
-    mine = frontier_of(Bench(orders="random", models="shallow", batch_size=9, device="cpu"))
-    assert mine == Frontier(orders="random", model="shallow", batch_size=9, device="cpu")
-    assert frontier_of(Bench(orders=",".join(ORDERS))).orders == CHOSEN
-    for changed in (
-        {"steps": 5},
-        {"k": 2},
-        {"noise": "gumbel:1"},
-        {"puzzles": Path("x")},
-        {"pick": "sample"},
-    ):
-        with pytest.raises(UserInputError, match="with --frontier: expected none"):
-            frontier_of(replace(Bench(), **changed))  # type: ignore[arg-type]
-    with pytest.raises(UserInputError, match="--protocol and --overwrite"):
-        frontier_of(Bench(protocol="paper"))
 
 
 def test_two_networks_are_refused(tmp_path: Path) -> None:

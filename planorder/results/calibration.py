@@ -12,8 +12,9 @@ from planorder.results.resampling import DRAWS, basic_interval, percentile_inter
 from planorder.results.stats import wilson
 from puzzles.base import AbstractFamily, PuzzleBatch
 
-PARTS = ("all", "first third", "middle third", "last third")
-"""Of the steps of a puzzle."""
+THIRDS = ("first third", "middle third", "last third")
+PARTS = ("all", "up to first error", *THIRDS)
+"""Of the steps of a puzzle: all; those before which nothing was wrong; thirds."""
 BINS = 10
 
 
@@ -26,16 +27,19 @@ class Committed:
         prob: float64 ``[cells]``, the probability the value had when it was filled.
         right: bool ``[cells]``.
         third: int64 ``[cells]``: 0, 1, 2 for the first, middle and last third of its puzzle's steps.
+        sound: bool ``[cells]``: no judged cell filled at an earlier step was wrong.
     """
 
     puzzle: np.ndarray
     prob: np.ndarray
     right: np.ndarray
     third: np.ndarray
+    sound: np.ndarray
 
     def take(self, chosen: np.ndarray) -> Committed:
         """The cells of ``chosen``, bool ``[cells]``."""
-        return Committed(self.puzzle[chosen], self.prob[chosen], self.right[chosen], self.third[chosen])
+        arrays = (self.puzzle, self.prob, self.right, self.third, self.sound)
+        return Committed(*(array[chosen] for array in arrays))
 
 
 def committed(
@@ -45,8 +49,9 @@ def committed(
     counted, wrong = counted_and_wrong(family, batch, cells)
     filled = counted & (step >= 0)
     third = 3 * step.astype(np.int64) // (step.max(axis=1, initial=0, keepdims=True).astype(np.int64) + 1)
-    puzzle = np.nonzero(filled)[0]
-    return Committed(puzzle, prob[filled].astype(float), ~wrong[filled], third[filled])
+    first_error = np.where(wrong & filled, step, np.iinfo(step.dtype).max).min(axis=1, keepdims=True)
+    arrays = (prob.astype(float), ~wrong, third, step <= first_error)
+    return Committed(np.nonzero(filled)[0], *(array[filled] for array in arrays))
 
 
 def bins_of(prob: np.ndarray, bins: int = BINS, equal_mass: bool = False) -> np.ndarray:
@@ -129,15 +134,19 @@ def brier(cells: Committed, draws: int = DRAWS, seed: int = 0) -> tuple[float, f
 
 
 def calibration(cells: Committed, bins: int = BINS, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
-    """Calibration of all cells and of each third of the steps.
+    """Calibration of all cells, of those up to the first error, and of each third of the steps.
+
+    After an error the state has no solution any more, so that what follows says little of the network.
 
     Returns:
         A row a part of `PARTS` that has cells: part, n (cells), confidence (mean), right (share), and ece
         (equal width), ece_mass (equal mass), brier, each with ``_low`` and ``_high``.
     """
     rows: list[dict[str, object]] = []
-    for place, part in enumerate(PARTS):
-        chosen = cells if place == 0 else cells.take(cells.third == place - 1)
+    everything = np.ones(len(cells.prob), bool)
+    chosen_by = [everything, cells.sound, *(cells.third == place for place in range(len(THIRDS)))]
+    for part, mask in zip(PARTS, chosen_by, strict=True):
+        chosen = cells.take(mask)
         if not len(chosen.prob):
             continue
         row = {

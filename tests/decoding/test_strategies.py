@@ -75,7 +75,7 @@ def test_a_users_own_strategy_needs_a_name_and_an_order() -> None:
 def test_an_unknown_name_is_met_with_the_nearest() -> None:
     with pytest.raises(UserInputError, match=r"did you mean 'top_margin'\?"):
         get_strategy("topmargin")
-    with pytest.raises(UserInputError, match="expected one of vanilla"):
+    with pytest.raises(UserInputError, match="expected one that python -m planorder orders lists"):
         get_strategy("zzz")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def cells_of(seed: int, n: int = 120, puzzles: int = 9) -> Committed:
     rng = np.random.default_rng(seed)
     prob = np.round(rng.random(n).astype(np.float32), 2).astype(float)
     puzzle = np.sort(rng.integers(0, puzzles, n)) * 2  # rows that have no cell between
-    return Committed(puzzle, prob, rng.random(n) < prob**2, rng.integers(0, 3, n))
+    return Committed(puzzle, prob, rng.random(n) < prob**2, rng.integers(0, 3, n), np.ones(n, bool))
 
 
 def slow_bin(p: float, bins: int) -> int:
@@ -70,6 +71,7 @@ def test_reliability_is_counted_by_hand() -> None:
         np.array([0.1, 0.95, 1.0, 0.15, 0.91]),
         np.array([0, 1, 1, 1, 0], bool),
         np.zeros(5, int),
+        np.ones(5, bool),
     )
     table = reliability(cells)
     assert table["bin"].tolist() == [0, 1, 9]
@@ -105,12 +107,12 @@ def signed_before_bins(cells: Committed, **options: int) -> tuple[float, float, 
 
 def cells_resampled(cells: Committed, **options: int) -> tuple[float, float, float]:
     """Planted: cells as the units in place of puzzles."""
-    return ece(Committed(np.arange(len(cells.prob)), cells.prob, cells.right, cells.third), **options)
+    return ece(replace(cells, puzzle=np.arange(len(cells.prob))), **options)
 
 
 def doubly_sure(cells: Committed, **options: int) -> tuple[float, float, float]:
     """Planted: another probability than the committed one."""
-    return ece(Committed(cells.puzzle, np.sqrt(cells.prob), cells.right, cells.third), **options)
+    return ece(replace(cells, prob=np.sqrt(cells.prob)), **options)
 
 
 @pytest.mark.parametrize("fault", [signed_before_bins, cells_resampled, doubly_sure])
@@ -129,10 +131,10 @@ def test_ece_of_equal_mass_is_its_slow_twin() -> None:
 
 
 def test_limits() -> None:
-    sure = Committed(np.arange(6), np.ones(6), np.ones(6, bool), np.zeros(6, int))
+    sure = Committed(np.arange(6), np.ones(6), np.ones(6, bool), np.zeros(6, int), np.ones(6, bool))
     assert ece(sure, draws=20) == (0, 0, 0)
     assert brier(sure, draws=20) == (0, 0, 0)
-    mistaken = Committed(sure.puzzle, sure.prob, ~sure.right, sure.third)
+    mistaken = replace(sure, right=~sure.right)
     assert ece(mistaken, draws=20) == (1, 1, 1)
     assert brier(mistaken, draws=20) == (1, 1, 1)
     none = sure.take(np.zeros(6, bool))
@@ -169,7 +171,9 @@ def test_thirds_are_of_the_steps_and_clues_do_not_count() -> None:
     assert found.third.tolist() == expected
     table = calibration(found, draws=20).set_index("part")
     assert table.index.tolist() == list(PARTS)
-    assert table["n"].tolist() == [n_blank.sum(), *np.bincount(expected)]
+    # the first puzzle is wrong from its first step on
+    assert found.sound.tolist() == [True, *[False] * (n_blank[0] - 1), *[True] * n_blank[1:].sum()]
+    assert table["n"].tolist() == [n_blank.sum(), 1 + n_blank[1:].sum(), *np.bincount(expected)]
     assert table.loc["last third", "right"] == 1
     assert table.loc["last third", "ece"] == pytest.approx(0.75)
     assert table.loc["first third", "brier"] == pytest.approx(
