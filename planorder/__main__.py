@@ -17,6 +17,7 @@ OTHERS = {
     "planorder.bench": "what decoding order is worth: the table and its figures",
     "planorder.frontier": "accuracy against forward passes",
     "planorder.sweep": "what steps, cells a step and noise do",
+    "planorder.study": "three studies: noise, depth, parallel",
     "planorder.analysis": "calibration, order and errors of a finished run",
     "puzzles.generate": "puzzles into a file",
     "puzzles.show": "puzzles as text",

@@ -166,30 +166,28 @@ def row_of(outcome: Outcome, point: dict[str, Any]) -> dict[str, Any]:
     _, low, high = t_interval(outcome.rows["passes"])
     found = {str(name): value for name, value in row.items()} | point
     found |= {"passes_low": low, "passes_high": high}
-    return {name: found[name] for name in COLUMNS if name != "on_frontier"}
+    return {name: found[name] for name in (*point, *COLUMNS) if name in found}
 
 
 def measured(
-    jobs: Sequence[tuple[dict[str, Any], Strategy]],
-    folder: PointFolder,
-    loaded: LoadedModel,
-    config: dict[str, Any],
+    jobs: Sequence[tuple[dict[str, Any], LoadedModel, Strategy]], folder: PointFolder, label: str
 ) -> list[dict[str, Any]]:
-    """The rows of all points; those that the folder has not yet are decoded and written, under one bar."""
-    missing = [job for job in jobs if folder.read(job[0]) is None]
+    """The rows of all points; those that the folder has not yet are decoded and written, under one bar.
+
+    Of the folder's config it reads n, seed, device, precision and batch_size.
+    """
+    config, missing = folder.config, [job for job in jobs if folder.read(job[0]) is None]
     batches: dict[str, PuzzleBatch] = {}
     n = config["n"]
-    with progress_bar(
-        n * (len(missing) + len({point["tier"] for point, _ in missing})), "frontier"
-    ) as advance:
-        for point, strategy in missing:
+    with progress_bar(n * (len(missing) + len({point["tier"] for point, *_ in missing})), label) as advance:
+        for point, loaded, strategy in missing:
             tier = point["tier"]
             if tier not in batches:
                 batches[tier] = loaded.family.generate("test", tier, n, workers=2, progress=advance)
             options = (config["seed"], config["device"], config["precision"], config["batch_size"], 0.0)
             outcome = run_job((tier, loaded, strategy), batches[tier], *options, advance)
             folder.write(point, row_of(outcome, point))
-    rows = [folder.read(point) for point, _ in jobs]
+    rows = [folder.read(point) for point, *_ in jobs]
     return [row for row in rows if row is not None]
 
 
@@ -252,7 +250,8 @@ def run_frontier(args: Frontier) -> None:
     out, measure = args.out or Path(f"runs/frontier-{family.name}"), measure_of(family)
     with open_points(out, config) as folder:
         try:
-            table = frontier_table(measured(jobs, folder, loaded, config), measure.column)
+            rows = measured([(point, loaded, strategy) for point, strategy in jobs], folder, "frontier")
+            table = frontier_table(rows, measure.column)
         except KeyboardInterrupt:
             print(f"\n{out} has the finished points: the same command goes on from there", file=sys.stderr)
             raise
