@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from puzzles.base import UserInputError
+from puzzles.errors import UserInputError
 
 MOST_BYTES = 4 << 30
 """Of a file, unpacked: more than any puzzle file we know, and no more than a machine can hold."""

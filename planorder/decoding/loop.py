@@ -169,6 +169,7 @@ def advance(
         n_blank_start=rows.n_blank_start,
         rank=rows.rank,
         solution=rows.solution,
+        edges=rows.edges,
         memory=rows.memory,
         uniform=Uniforms(rows.key, step_of_rows, rows.tokens.shape[1]),
         evaluate=evaluate,

@@ -16,6 +16,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
+from planorder.decoding.learned import is_learned, learned_strategy
 from planorder.decoding.published import PRESETS
 from planorder.decoding.strategies import Strategy
 from planorder.decoding.testing import check_strategy
@@ -25,7 +26,8 @@ GROUP = "planorder.orders"
 
 
 def get_strategy(name: str) -> Strategy:
-    """The strategy of this name: a preset, ``module:attribute``, or an entry point of group `GROUP`.
+    """The strategy of this name: a preset, a learned one (`learned.learned_strategy`), ``module:attribute``, or
+    an entry point of group `GROUP`.
 
     The attribute is a `Strategy`, or an order alone: ``order(view) -> [batch, cells]``.
 
@@ -35,6 +37,8 @@ def get_strategy(name: str) -> Strategy:
     """
     if name in PRESETS:
         return PRESETS[name]
+    if is_learned(name):
+        return learned_strategy(name)
     if ":" in name:
         return checked(name, imported(name))
     installed = {point.name: point for point in entry_points(group=GROUP)}

@@ -37,6 +37,7 @@ class StepView:
         evaluate: ``evaluate(tokens) -> log_probs`` for rules that look ahead; its passes are counted.
         solution: int64 ``[batch, cells]``, the solution (one of them, where there are many), or None where
             unknown. It is for oracles alone, which say what an order could be worth; nothing else reads it.
+        edges: int64 ``[batch, edges, 1 + members]``, the puzzles' own constraints, or None without any.
     """
 
     log_probs: torch.Tensor
@@ -54,6 +55,7 @@ class StepView:
     uniform: Uniform
     evaluate: Callable[[torch.Tensor], torch.Tensor]
     solution: torch.Tensor | None = None
+    edges: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)

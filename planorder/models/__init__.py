@@ -9,22 +9,26 @@ from torch import nn
 
 from planorder.models.autoregressive import AutoregressiveModel
 from planorder.models.causal import AutoregressiveConfig
+from planorder.models.order_head import OrderHead, OrderHeadConfig
 from planorder.models.relational import Relational, RelationalConfig
 from planorder.models.transformer import Transformer, TransformerConfig
 from puzzles.base import AbstractFamily, UserInputError
 
-ModelConfig = RelationalConfig | TransformerConfig | AutoregressiveConfig
+ModelConfig = RelationalConfig | TransformerConfig | AutoregressiveConfig | OrderHeadConfig
 
 CONFIGS: dict[str, type[ModelConfig]] = {
     "relational": RelationalConfig,
     "transformer": TransformerConfig,
     "autoregressive": AutoregressiveConfig,
 }
+"""The networks that fill blanks, by name."""
+HEADS: dict[str, type[ModelConfig]] = {"order_head": OrderHeadConfig}
+"""Those that only say which blank comes first, beside a network."""
 
 
 def backbone_name(config: ModelConfig) -> str:
     """The registry's name of a config."""
-    return next(name for name, kind in CONFIGS.items() if type(config) is kind)
+    return next(name for name, kind in (CONFIGS | HEADS).items() if type(config) is kind)
 
 
 def config_from_dict(backbone: str, fields: dict[str, Any]) -> ModelConfig:
@@ -33,12 +37,13 @@ def config_from_dict(backbone: str, fields: dict[str, Any]) -> ModelConfig:
     Raises:
         UserInputError: an unknown backbone or unknown fields.
     """
-    if backbone not in CONFIGS:
+    known = CONFIGS | HEADS
+    if backbone not in known:
         near = get_close_matches(backbone, CONFIGS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UserInputError(f"backbone {backbone!r} is unknown: expected one of {', '.join(CONFIGS)}{hint}")
     try:
-        return CONFIGS[backbone](**fields)
+        return known[backbone](**fields)
     except TypeError as error:
         raise UserInputError(
             f"config of {backbone!r} does not fit this version of planorder: {error}"
@@ -51,6 +56,8 @@ def build_model(config: ModelConfig, family: AbstractFamily) -> nn.Module:
         return Relational(config, family.graph())
     if isinstance(config, TransformerConfig):
         return Transformer(config, family.graph())
+    if isinstance(config, OrderHeadConfig):
+        return OrderHead(config, family.graph())
     return AutoregressiveModel(config, family.graph())
 
 
@@ -61,9 +68,12 @@ def parameter_count(model: nn.Module) -> int:
 
 __all__ = [
     "CONFIGS",
+    "HEADS",
     "AutoregressiveConfig",
     "AutoregressiveModel",
     "ModelConfig",
+    "OrderHead",
+    "OrderHeadConfig",
     "Relational",
     "RelationalConfig",
     "Transformer",

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from planorder.models import ModelConfig, backbone_name, build_model, config_from_dict
+from planorder.models import HEADS, ModelConfig, backbone_name, build_model, config_from_dict
 from planorder.results.files import atomic_write, one_line_errors
 from puzzles import get_family
 from puzzles.base import AbstractFamily, UserInputError
@@ -22,6 +22,8 @@ from puzzles.base import AbstractFamily, UserInputError
 FORMAT = "planorder-1"
 EMA = "ema."
 """Prefix, in a training state, of the averaged weights, which are the ones to decode with."""
+LEARNED = "learned_"
+"""How the names of order heads begin, and of no network."""
 
 
 @dataclass(frozen=True)
@@ -110,14 +112,17 @@ def weights_digest(model: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_model(path: Path) -> LoadedModel:
-    """The network of a weights file, or the averaged one of a training state.
+def load_model(path: Path, *, head: bool = False) -> LoadedModel:
+    """The network, or the order ``head``, of a weights file, or the averaged one of a training state.
 
     Raises:
-        UserInputError: missing, truncated or foreign files, tensors that do not fit the config, and weights
-            that are not finite.
+        UserInputError: missing, truncated or foreign files, a network where a head was expected or the other
+            way round, tensors that do not fit the config, and weights that are not finite.
     """
     tensors, header = read_tensors(path)
+    if (header["backbone"] in HEADS) != head:
+        kind, use = ("a network", "the network") if head else ("an order head", f"--orders learned:{path}")
+        raise UserInputError(f"{path}: holds {kind}, {header['name']!r}: give it as {use}")
     averaged = {k.removeprefix(EMA): v for k, v in tensors.items() if k.startswith(EMA)}
     try:
         family = get_family(header["family"])
@@ -146,8 +151,17 @@ def load_model(path: Path) -> LoadedModel:
 
 
 def pretrained(family: str) -> dict[str, Path]:
-    """Paths of the weights that ship for a family, by the name tables call them."""
-    folder = Path(str(resources.files("planorder.models"))) / "pretrained"
-    return {
-        path.stem.removeprefix(f"{family}_"): path for path in sorted(folder.glob(f"{family}_*.safetensors"))
-    }
+    """Paths of the networks that ship for a family, by the name tables call them."""
+    found = sorted(shipped().glob(f"{family}_*.safetensors"))
+    names = {path.stem.removeprefix(f"{family}_"): path for path in found}
+    return {name: path for name, path in names.items() if not name.startswith(LEARNED)}
+
+
+def pretrained_heads(name: str = f"{LEARNED}*") -> list[Path]:
+    """Paths of the order heads that ship, of any family, or those of one name."""
+    return sorted(shipped().glob(f"*_{name}.safetensors"))
+
+
+def shipped() -> Path:
+    """The folder of the weights that ship."""
+    return Path(str(resources.files("planorder.models"))) / "pretrained"
