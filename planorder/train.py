@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import tyro
@@ -12,19 +12,20 @@ from torch import nn
 from tqdm import tqdm
 
 from planorder.console import DeviceName, command_line, progress_bar, resolve_device, use_all_cores
-from planorder.decoding import get_strategy, with_options
+from planorder.decoding import Strategy, get_strategy, with_options
 from planorder.decoding.autoregressive import decode_autoregressive
+from planorder.decoding.learned import strategy_of
 from planorder.decoding.loop import decode
 from planorder.decoding.view import Decoded
-from planorder.models import AutoregressiveModel
-from planorder.models.checkpoint import LoadedModel, load_model
+from planorder.models import AutoregressiveModel, OrderHead
+from planorder.models.checkpoint import LoadedModel, load_model, pretrained, weights_digest
 from planorder.results.environment import environment
 from planorder.results.evaluate import score
 from planorder.results.files import one_line_errors
 from planorder.training.data import TrainingData
 from planorder.training.loop import Validate, train
 from planorder.training.objectives.masked import MaskedObjective
-from planorder.training.presets import Recipe, recipe
+from planorder.training.presets import HEADS, Recipe, recipe
 from puzzles import get_family
 from puzzles.base import AbstractFamily, PuzzleBatch, UserInputError, concatenate
 from puzzles.storage import load, save
@@ -46,7 +47,10 @@ class Train:
     out: Path
     """folder for the state, metrics.jsonl and the weights"""
     model: str = "relational"
-    """relational, shallow, transformer, ar-fixed, ar-random or ar-solver"""
+    """relational, shallow, transformer, ar-fixed, ar-random or ar-solver; or an order beside a frozen
+    network: learned_imitation, learned_solver or learned_policy"""
+    denoiser: str = "relational"
+    """for learned orders: the network whose blanks they order, one that ships or a file of weights"""
     preset: str = "cpu"
     """tiny (seconds), cpu (at most an hour on two cores) or paper (the published sizes, for a GPU)"""
     data: Path | None = None
@@ -81,9 +85,24 @@ class Train:
     """auto takes the GPU where there is one"""
 
 
-def chosen_recipe(args: Train, family: AbstractFamily) -> Recipe:
+def frozen_network(args: Train, family: AbstractFamily, device: str) -> LoadedModel | None:
+    """The network beside which a learned order is trained; None for a network of the table."""
+    if args.model not in HEADS:
+        return None
+    shipped = pretrained(family.name)
+    loaded = load_model(shipped.get(args.denoiser) or Path(args.denoiser))
+    if loaded.family.name != family.name or isinstance(loaded.model, AutoregressiveModel):
+        raise UserInputError(
+            f"--denoiser {args.denoiser}: is {loaded.name!r} on {loaded.family.name!r}, expected a masked "
+            f"network on {family.name!r}: {', '.join(n for n in shipped if n[:3] != 'ar-')} or a file"
+        )
+    loaded.model.requires_grad_(False).to(device)
+    return loaded
+
+
+def chosen_recipe(args: Train, family: AbstractFamily, denoiser: nn.Module | None = None) -> Recipe:
     """The preset's recipe with what the user set."""
-    base = recipe(args.preset, args.model, family)
+    base = recipe(args.preset, args.model, family, denoiser)
     given = {
         name: getattr(args, name) for name in ("steps", "batch_size", "learning_rate", "balance", "by_size")
     }
@@ -155,10 +174,32 @@ def validation(family: AbstractFamily, n: int, seed: int, device: str) -> Valida
     return run
 
 
+def head_validation(
+    family: AbstractFamily, n: int, seed: int, device: str, denoiser: nn.Module
+) -> Validate | None:
+    """The headline accuracy in the order of a head, and by margin, on the hardest tier, one cell a step."""
+    if not n:
+        return None
+    batch = family.generate("val", family.tiers[-1], n)
+
+    def accuracy(strategy: Strategy) -> float:
+        decoded = decode(denoiser, batch, strategy, seed=seed, device=device)
+        return float(score(family, batch, decoded.cells, decoded.passes)[family.headline].mean())
+
+    by_margin = accuracy(get_strategy("top_margin"))
+
+    def run(head: nn.Module) -> dict[str, float]:
+        assert isinstance(head, OrderHead)
+        name = f"val_{family.headline}"
+        return {f"{name}_learned": accuracy(strategy_of("learned", head)), f"{name}_top_margin": by_margin}
+
+    return run
+
+
 def initial(path: Path, name: str) -> LoadedModel:
-    """The network to begin with."""
-    loaded = load_model(path)
-    if loaded.name != name:
+    """The network to begin with; for a learned order any head."""
+    loaded = load_model(path, head=name in HEADS)
+    if loaded.name != name and name not in HEADS:
         raise UserInputError(f"{path}: holds a {loaded.name!r}, expected a {name!r}: name another --init")
     return loaded
 
@@ -167,7 +208,8 @@ def run_train(args: Train) -> None:
     """Trains, with a bar that shows the last metrics."""
     use_all_cores()
     family, device = get_family(args.family), resolve_device(args.device)
-    chosen = chosen_recipe(args, family)
+    beside = frozen_network(args, family, device)
+    chosen = chosen_recipe(args, family, beside.model if beside else None)
     begun = initial(args.init, args.model) if args.init else None
     puzzles = training_puzzles(args, family, chosen.puzzles, chosen.tiers)
     data = TrainingData(
@@ -178,6 +220,11 @@ def run_train(args: Train) -> None:
     facts = {"environment": environment(), "command": command, "preset": args.preset, "puzzles": len(puzzles)}
     if begun:
         facts["init"] = begun.info
+    validate = validation(family, args.validate, args.seed, device) if not beside else None
+    if beside:
+        digest = {"denoiser": beside.name, "denoiser_sha256": weights_digest(beside.model)}
+        facts["objective"] = asdict(HEADS[args.model]) | digest
+        validate = head_validation(family, args.validate, args.seed, device, beside.model)
     with tqdm(
         total=chosen.train.steps, desc=args.model, unit="step", file=sys.stderr, dynamic_ncols=True
     ) as bar:
@@ -195,7 +242,7 @@ def run_train(args: Train) -> None:
             name=args.model,
             info=facts,
             init=begun.model if begun else None,
-            validate=validation(family, args.validate, args.seed, device),
+            validate=validate,
             device=device,
             progress=show,
         )

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from puzzles import defaults
+from puzzles.errors import UserInputError
+from puzzles.seeding import bucket_of
+
 LOGIC = "logic"
 HARD = "hard"
-
-
-class UserInputError(ValueError):
-    """A mistake in what the user gave; its one-line text names the value, the expectation and the fix."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,8 @@ class AbstractFamily(ABC):
     """One kind of puzzle: its rules, generator, solver, symmetries and files.
 
     ``technique_names[i]`` names technique id ``i``; id 0 is "given" and the last id is "search",
-    which is what fills a cell that the logical techniques do not reach.
+    which is what fills a cell that the logical techniques do not reach. `puzzles.helpers` has what the verbs
+    of many families are made of.
     """
 
     name: str
@@ -172,7 +173,6 @@ class AbstractFamily(ABC):
     def graph(self) -> ConstraintGraph:
         """The constraint graph that all puzzles of the family share."""
 
-    @abstractmethod
     def generate(
         self,
         split: str,
@@ -186,8 +186,22 @@ class AbstractFamily(ABC):
         """Puzzles ``start`` to ``start + n - 1`` of a split ("train", "val", "test") and tier.
 
         A pure function of its arguments apart from ``workers`` and ``progress`` (called with the
-        number of puzzles just finished).
+        number of puzzles just finished). Unless overridden, those that `make` draws, again and again until
+        a puzzle is of the tier and its bucket is one of the split's.
+
+        Raises:
+            UserInputError: an unknown split or tier, a negative number, or a tier that is not to be had.
         """
+        return defaults.generate(self, split, tier, n, start, workers, progress)
+
+    def make(self, keys: np.ndarray) -> tuple[np.ndarray, ...]:
+        """A puzzle a key (uint64 ``[batch]``, see `seeding.draw`), for the `generate` that all inherit.
+
+        Returns:
+            int8 ``[batch, cells]`` clues and solution, and edges where the family has some; each puzzle is
+            a pure function of its key.
+        """
+        raise NotImplementedError(f"{self.name}: write make, from which puzzles are generated, or generate")
 
     @abstractmethod
     def is_valid(self, cells: np.ndarray, clues: np.ndarray, edges: np.ndarray | None = None) -> np.ndarray:
@@ -212,9 +226,9 @@ class AbstractFamily(ABC):
     ) -> PuzzleBatch:
         """Runs the logical solver over puzzles with known solutions: order, techniques, hardest."""
 
-    @abstractmethod
     def tier(self, batch: PuzzleBatch) -> np.ndarray:
-        """str ``[batch]``: the tier of each puzzle."""
+        """str ``[batch]``: the tier of each puzzle; unless overridden, "hard" where it needs a search."""
+        return np.where(batch.hardest == len(self.technique_names) - 1, HARD, LOGIC)
 
     @abstractmethod
     def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
@@ -227,15 +241,28 @@ class AbstractFamily(ABC):
         The clues come first, then the edges, flattened and sorted. Puzzles must have one solution.
         """
 
-    @abstractmethod
-    def read(self, path: Path) -> PuzzleBatch:
-        """Puzzles of a user's file, checked and rated; `UserInputError` names file, line, value and fix."""
+    def bucket(self, clues: np.ndarray, edges: np.ndarray | None = None) -> np.ndarray:
+        """int64 ``[batch]``, 0 to 99, which symmetry does not change; `SPLITS` says who may hold which.
 
-    @abstractmethod
+        Unless overridden, a hash of the canonical form.
+        """
+        return np.array([bucket_of(form) for form in self.canonical(clues, edges)], np.int64)
+
+    def read(self, path: Path) -> PuzzleBatch:
+        """Puzzles of a user's file, checked and rated; `UserInputError` names file, line, value and fix.
+
+        Unless overridden, a puzzle a line, a symbol a cell: a dot is a blank. Not for puzzles with edges.
+        """
+        return defaults.read(self, path)
+
     def render(
         self, cells: np.ndarray, clues: np.ndarray | None = None, edges: np.ndarray | None = None
     ) -> str:
-        """One puzzle (``[cells]``) as text for people, its ``edges [edges, 1 + members]`` in words."""
+        """One puzzle (``[cells]``) as text for people, its ``edges [edges, 1 + members]`` in words.
+
+        Unless overridden, a grid: dots are blanks, an apostrophe marks a cell that is no clue.
+        """
+        return defaults.render(self, cells, clues)
 
     def right(self, cells: np.ndarray, solution: np.ndarray) -> np.ndarray:
         """bool ``[batch, cells]``: which cells are right; by default those that equal the solution's."""

@@ -28,12 +28,13 @@ def stream_keys(version: str, split: str, tier: str, start: int, n: int) -> np.n
     return _outputs(np.uint64(base), np.arange(start + 1, start + 1 + n, dtype=np.uint64))
 
 
-def draw(keys: np.ndarray, n: int) -> np.ndarray:
-    """uint64 ``[batch, n]``: the first ``n`` random numbers of each key ``[batch]``, by splitmix64.
+def draw(keys: np.ndarray, n: int, start: int = 0) -> np.ndarray:
+    """uint64 ``[batch, n]``: random numbers ``start`` to ``start + n - 1`` of each key (uint64 ``[batch]``).
 
-    A function of the key alone; ``draw(keys, n).argsort(axis=1)`` is a random order of ``n`` things a key.
+    They are splitmix64's, a function of the key alone. ``draw(keys, n).argsort(axis=1)`` is a random order of
+    ``n`` things a key.
     """
-    return _outputs(keys[:, None], np.arange(1, n + 1, dtype=np.uint64))
+    return _outputs(keys[:, None], np.arange(start + 1, start + 1 + n, dtype=np.uint64))
 
 
 def _outputs(state: np.uint64 | np.ndarray, index: np.ndarray) -> np.ndarray:

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from puzzles.base import AbstractFamily, PuzzleBatch, UserInputError
-from puzzles.seeding import SPLITS
+from puzzles.seeding import SPLITS, in_split, states
+from puzzles.testing_rules import check_rules
 from puzzles.testing_shapes import check_facts, check_fields, check_graph, need
 
 
@@ -24,9 +25,10 @@ def check_family(family: AbstractFamily, n: int = 24, seed: int = 0) -> None:
     """Generates ``n`` puzzles of every split and tier, and holds the family to `AbstractFamily`.
 
     Checked are the graph; shapes and types; that streams are pure functions of split, tier and index; that
-    every puzzle has one solution, and `is_valid` and `right` accept no other; tiers, ranks and techniques;
-    that augmentation keeps all of it and moves ranks with their cells; that canonical forms are puzzles that
-    symmetry does not change and that no two splits share; and that user mistakes have one line.
+    every puzzle has one solution, and `is_valid` and `right` accept no other; that `is_valid` and the solver
+    agree on grids that are nearly solutions; tiers, ranks and techniques; that augmentation keeps all of it
+    and moves ranks with their cells; that canonical forms are puzzles that symmetry does not change and that
+    no two splits share; that puzzles are of the buckets of their split; and that user mistakes have one line.
 
     Where puzzles have many solutions (`unique` is False), what is promised of the one solution is promised of
     pinned puzzles: those with their ``solution`` as clues, which leaves no other. Of the puzzles themselves
@@ -49,6 +51,7 @@ def check_family(family: AbstractFamily, n: int = 24, seed: int = 0) -> None:
         check_fields(family, batch, n)
         _check_stream(family, batch, split, tier)
         _check_solutions(family, batch, np.random.default_rng(seed))
+        check_rules(family, batch, np.random.default_rng(seed))
         _check_right(family, batch, np.random.default_rng(seed))
         _check_order(family, batch, tier)
         _check_augment(family, batch, seed)
@@ -209,6 +212,11 @@ def _check_canonical(family: AbstractFamily, batch: PuzzleBatch, seed: int) -> N
     need(family, form == family.canonical(clues, edges), "a canonical form is its own")
     one = family.count_solutions(clues, edges=edges)[0] == 1
     need(family, one, "canonical forms have one solution")
+    bucket = family.bucket(batch.clues, batch.edges)
+    fits = bucket.shape == (len(batch),) and bucket.dtype == np.int64
+    need(family, fits, f"buckets are int64 [{len(batch)}], not {bucket.dtype} {bucket.shape}")
+    need(family, (bucket >= 0) & (bucket < 100), "buckets are from 0 to 99")
+    need(family, bucket == family.bucket(other.clues, other.edges), "symmetric puzzles share their bucket")
 
 
 def _unpacked(
@@ -235,7 +243,7 @@ def _check_splits(family: AbstractFamily, streams: dict[tuple[str, str], PuzzleB
     forms: dict[str, set[bytes]] = {split: set() for split in SPLITS}
     pinned: dict[tuple[str, str], np.ndarray] = {}
     for (split, tier), batch in streams.items():
-        stated = batch[_states(batch)]
+        stated = batch[states(batch.clues, batch.edges)]
         forms[split] |= {form.tobytes() for form in family.canonical(stated.clues, stated.edges)}
         pinned[split, tier] = family.canonical(_pinned(family, batch).clues, batch.edges)
     for a, b in combinations(SPLITS, 2):
@@ -243,12 +251,9 @@ def _check_splits(family: AbstractFamily, streams: dict[tuple[str, str], PuzzleB
         need(family, shared == 0, f"splits {a} and {b} share no puzzle up to symmetry ({shared} found)")
         differ = all((pinned[a, tier] != pinned[b, tier]).any() for tier in family.tiers)
         need(family, differ, f"splits {a} and {b} hold other solutions, up to symmetry")
-
-
-def _states(batch: PuzzleBatch) -> np.ndarray:
-    """bool ``[batch]``: which puzzles state something, a clue or an edge."""
-    stated = np.any(batch.clues > 0, axis=1)
-    return stated if batch.edges is None else stated | np.any(batch.edges >= 0, axis=(1, 2))
+    for (split, tier), batch in streams.items():
+        own = in_split(family, split, batch.clues, batch.edges)
+        need(family, own, f"puzzles of {split}/{tier} are of the buckets of their split")
 
 
 def _check_mistakes(family: AbstractFamily) -> None:

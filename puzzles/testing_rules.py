@@ -1,8 +1,8 @@
 """The part of `puzzles.testing` in which two verbs judge each other: what is a solution, and what is none.
 
 A full grid leaves nothing to find, so `is_valid` accepts it exactly where `count_solutions` counts one. Grids
-that break one rule alone tell whether a verb forgets it. Nobody knows here which these are; but a few steps
-from a solution, most rules still hold, and among many such grids each rule is the only broken one now and then.
+that break one rule alone tell whether a verb forgets it. Nobody knows here which these are; but most rules
+still hold near a solution, and among many grids there, each rule is now and then the only one broken.
 """
 
 from __future__ import annotations

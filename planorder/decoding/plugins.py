@@ -26,10 +26,10 @@ GROUP = "planorder.orders"
 
 
 def get_strategy(name: str) -> Strategy:
-    """The strategy of this name: a preset, a learned one (`learned.learned_strategy`), ``module:attribute``, or
-    an entry point of group `GROUP`.
+    """The strategy of this name: a preset, ``module:attribute``, or an entry point of group `GROUP`.
 
-    The attribute is a `Strategy`, or an order alone: ``order(view) -> [batch, cells]``.
+    The attribute is a `Strategy`, or an order alone: ``order(view) -> [batch, cells]``. Learned orders are
+    those of `learned`: by the name under which they ship, or ``learned:PATH``.
 
     Raises:
         UserInputError: an unknown name (with the nearest), a module or attribute that is not there, or a

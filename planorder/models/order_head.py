@@ -1,4 +1,4 @@
-"""A head that scores cells: which blank to fill first, from what a denoiser says of each and from the graph."""
+"""A head that scores cells: which blank first, from what a denoiser says of each and from the graph."""
 
 from __future__ import annotations
 
@@ -147,8 +147,8 @@ def margin_score(log_probs: torch.Tensor) -> torch.Tensor:
 def shared_constraints(pool: torch.Tensor) -> torch.Tensor:
     """float32 ``[cells, cells]``: of a cell's constraints, the share that holds another; 0 on the diagonal.
 
-    ``claims = shared @ p`` is then, of a value, how often a constraint of the cell expects it elsewhere. Where
-    no value stands twice in a constraint, a cell's own value has 0 claims in a sound state.
+    ``claims = shared @ p`` is then, of a value, how often a constraint of the cell expects it elsewhere.
+    Where no value may stand twice in a constraint, a cell's right value has no claims if all is right.
     """
     member = (pool > 0).float()
     both = member.T @ member

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
-from planorder.models import AutoregressiveConfig, ModelConfig, RelationalConfig, TransformerConfig
+from torch import nn
+
+from planorder.models import (
+    AutoregressiveConfig,
+    ModelConfig,
+    OrderHeadConfig,
+    RelationalConfig,
+    TransformerConfig,
+)
 from planorder.models.autoregressive import ORDERS
 from planorder.training.loop import TrainConfig
 from planorder.training.objectives import Objective
 from planorder.training.objectives.autoregressive import AutoregressiveObjective
+from planorder.training.objectives.imitate import ImitationObjective
 from planorder.training.objectives.masked import MaskedObjective
+from planorder.training.objectives.policy_gradient import PolicyObjective
 from puzzles.base import HARD, LOGIC, AbstractFamily, UserInputError
 
 MODELS = {
@@ -23,6 +34,13 @@ MODELS = {
     "ar-solver": "autoregressive, taught the logical solver's order",
 }
 """The networks of the table: name to description."""
+
+HEADS: dict[str, ImitationObjective | PolicyObjective] = {
+    "learned_imitation": ImitationObjective("margin"),
+    "learned_solver": ImitationObjective("solver", temperature=1.0),
+    "learned_policy": PolicyObjective(),
+}
+"""The learned orders: name to objective. Each is a head beside a frozen network."""
 
 PRESETS = {
     "tiny": "seconds: for tests and notebooks",
@@ -51,15 +69,18 @@ class Recipe:
     tiers: tuple[str, ...] = (LOGIC,)
 
 
-def recipe(preset: str, model: str, family: AbstractFamily) -> Recipe:
-    """The recipe of a network at a preset.
+def recipe(preset: str, model: str, family: AbstractFamily, denoiser: nn.Module | None = None) -> Recipe:
+    """The recipe of a network, or of an order head beside a frozen ``denoiser``, at a preset.
 
     Raises:
-        UserInputError: an unknown preset or network, with the nearest name.
+        UserInputError: an unknown preset or network, with the nearest name; a head without a denoiser, or for
+            puzzles of many solutions.
     """
+    if model in HEADS and preset in PRESETS:
+        return head_recipe(preset, model, family, denoiser)
     for kind, name, known in (("preset", preset, PRESETS), ("model", model, MODELS)):
         if name not in known:
-            near = get_close_matches(name, known, n=1)
+            near = get_close_matches(name, [*known, *(HEADS if kind == "model" else ())], n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise UserInputError(f"{kind} {name!r} is unknown: expected one of {', '.join(known)}{hint}")
     train, puzzles = schedule(preset, model, family)
@@ -68,6 +89,24 @@ def recipe(preset: str, model: str, family: AbstractFamily) -> Recipe:
         objective: Objective = AutoregressiveObjective(model.removeprefix("ar-"))
         return Recipe(autoregressive(preset, family), train, objective, puzzles, tiers)
     return Recipe(masked(preset, model, family), train, MaskedObjective(), puzzles, tiers)
+
+
+def head_recipe(preset: str, name: str, family: AbstractFamily, denoiser: nn.Module | None) -> Recipe:
+    """The recipe of an order head: puzzles of all tiers, since a network's mistakes are in the hard ones."""
+    if denoiser is None:
+        raise UserInputError(f"{name} needs the network whose blanks it orders: give --denoiser")
+    if not family.unique:
+        raise UserInputError(f"{name} learns from the solution, of which {family.name!r} has many: drop it")
+    shape = {
+        "tiny": OrderHeadConfig(channels=16, hidden=32, blocks=1),
+        "cpu": OrderHeadConfig(),
+        "paper": OrderHeadConfig(channels=64, hidden=128, blocks=4),
+    }[preset]
+    train, _ = schedule(preset, "relational", family)
+    if preset != "tiny":
+        train = replace(train, **HEAD_BUDGETS[name])
+    puzzles = {"tiny": 500, "cpu": 40_000, "paper": 1_800_000}[preset]
+    return Recipe(shape, train, partial(HEADS[name], denoiser), puzzles, family.tiers)
 
 
 def masked(preset: str, model: str, family: AbstractFamily) -> ModelConfig:
@@ -137,6 +176,13 @@ def schedule(preset: str, model: str, family: AbstractFamily) -> tuple[TrainConf
         ), 1_800_000
     return TrainConfig(**CPU_BUDGETS.get(family.name, CPU_BUDGETS["sudoku"])[model]), 200_000
 
+
+HEAD_BUDGETS: dict[str, dict[str, Any]] = {
+    "learned_imitation": {"steps": 1500, "batch_size": 64, "learning_rate": 2e-3},
+    "learned_solver": {"steps": 1500, "batch_size": 64, "learning_rate": 2e-3},
+    "learned_policy": {"steps": 200, "batch_size": 8, "learning_rate": 3e-4},
+}
+"""What the presets but "tiny" set of `TrainConfig` for order heads."""
 
 NAESAT = ("naesat", "naesat-30-270", "naesat-40-260", "naesat-50-250", "naesat-100-200")
 """The NAE-SAT families, which share their presets."""

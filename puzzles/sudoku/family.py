@@ -16,8 +16,7 @@ from puzzles.sudoku.formats import SYMBOLS, read_puzzles
 from puzzles.sudoku.generator import TRIES, guess_budget, stream
 from puzzles.sudoku.kernels import valid_grids
 from puzzles.sudoku.logical import TECHNIQUES, geometry, solve_logically
-from puzzles.sudoku.symmetry import augment_many
-from puzzles.sudoku.technique_kernels import SEARCH
+from puzzles.sudoku.symmetry import augment_many, invariant_hash_many
 
 CHUNK = 128
 
@@ -120,10 +119,6 @@ class Sudoku(AbstractFamily):
         index = np.arange(len(clues)) if index is None else index
         return PuzzleBatch(self.version, clues, solution, solve.rank, solve.technique, solve.hardest, index)
 
-    def tier(self, batch: PuzzleBatch) -> np.ndarray:
-        """Logic where the seven techniques suffice."""
-        return np.where(batch.hardest == SEARCH, HARD, LOGIC)
-
     def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
         """Each puzzle under a random symmetry of its own."""
         fields = (batch.clues, batch.solution, batch.rank, batch.technique)
@@ -135,6 +130,12 @@ class Sudoku(AbstractFamily):
     def canonical(self, clues: np.ndarray, edges: np.ndarray | None = None) -> np.ndarray:
         """The least image of each puzzle under all symmetries."""
         return canonical_many(clues, self.box_rows, self.box_cols)
+
+    def bucket(self, clues: np.ndarray, edges: np.ndarray | None = None) -> np.ndarray:
+        """See `AbstractFamily.bucket`; by a hash that takes no search."""
+        out = np.empty(len(clues), np.uint64)
+        invariant_hash_many(np.ascontiguousarray(clues), geometry(self.box_rows, self.box_cols).unit_of, out)
+        return (out % 100).astype(np.int64)
 
     def read(self, path: Path) -> PuzzleBatch:
         """Puzzles of a text, CSV or Shah-format file."""

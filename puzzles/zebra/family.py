@@ -9,15 +9,17 @@ from typing import Literal
 
 import numpy as np
 
-from puzzles.base import HARD, LOGIC, AbstractFamily, ConstraintGraph, EdgeSet, PuzzleBatch, UserInputError
+from puzzles.base import HARD, AbstractFamily, ConstraintGraph, EdgeSet, PuzzleBatch, UserInputError
+from puzzles.helpers import move
 from puzzles.seeding import SPLITS, check_stream, fill_chunks, stream_keys
 from puzzles.zebra import english, symmetry
 from puzzles.zebra.clues import KINDS, LEAST, MEMBERS, MOST, N_CELLS, ROWS, cell_of, size_of, to_grid
 from puzzles.zebra.counting import count_solutions_many
 from puzzles.zebra.formats import read_puzzles, to_json, to_language
 from puzzles.zebra.generator import MAX_CLUES, TRIES, stream
+from puzzles.zebra.hashing import buckets_many
 from puzzles.zebra.kernels import valid_grids
-from puzzles.zebra.logical import SEARCH, TECHNIQUES, solve_logically
+from puzzles.zebra.logical import TECHNIQUES, solve_logically
 
 CHUNK = 64
 STREAMS = "zebra-v1"
@@ -125,13 +127,9 @@ class Zebra(AbstractFamily):
             return replace(batch, family=self.version)
         solution = to_grid(batch.solution)
         source = solution.reshape(-1, ROWS, MOST).astype(np.int64) - 1 + np.arange(0, N_CELLS, MOST)[:, None]
-        source = source.reshape(len(batch), N_CELLS)
-        blank = np.take_along_axis(batch.clues, source, 1) == 0
-        rank, technique = (np.take_along_axis(part, source, 1) for part in (batch.rank, batch.technique))
-        clues = np.where(blank, 0, solution).astype(np.int8)
-        return replace(
-            batch, family=self.version, clues=clues, solution=solution, rank=rank, technique=technique
-        )
+        moved = move(batch, source.reshape(len(batch), N_CELLS))
+        clues = np.where(moved.blank, 0, solution).astype(np.int8)
+        return replace(moved, family=self.version, clues=clues, solution=solution)
 
     def _positions(self, clues: np.ndarray) -> np.ndarray:
         """Clues in cells of this layout in position layout; they are whole where they are not blank."""
@@ -188,23 +186,31 @@ class Zebra(AbstractFamily):
             )
         )
 
-    def tier(self, batch: PuzzleBatch) -> np.ndarray:
-        """Logic where the logical solver finishes."""
-        return np.where(batch.hardest == SEARCH, HARD, LOGIC)
-
     def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
         """Each puzzle under a random symmetry of its own: attribute order, value names, mirror."""
         return self._shown(symmetry.augment(self._shown(batch), rng))
 
     def canonical(self, clues: np.ndarray, edges: np.ndarray | None = None) -> np.ndarray:
         """See `AbstractFamily.canonical`; in position layout for both layouts."""
-        positions, clued = self._positions(clues), own(edges, len(clues))
-        count, first = np.empty(len(clues), np.int64), np.empty(clues.shape, np.int8)
-        count_solutions_many(positions, clued, 1, count, first)
-        form = symmetry.canonical(positions, clued, first)
+        positions, clued, solution = self._solved(clues, edges)
+        form = symmetry.canonical(positions, clued, solution)
         if self.layout == "grid":  # its solution is the identity, whose clues are the same in both layouts
             form[:, :N_CELLS] = self._positions(form[:, :N_CELLS].astype(np.int8))
         return form
+
+    def bucket(self, clues: np.ndarray, edges: np.ndarray | None = None) -> np.ndarray:
+        """See `AbstractFamily.bucket`; the same for both layouts, by a hash that tries no images."""
+        positions, clued, solution = self._solved(clues, edges)
+        out = np.empty(len(clues), np.int64)
+        buckets_many(clued, *size_of(positions), solution.astype(np.int64), out)
+        return out
+
+    def _solved(self, clues: np.ndarray, edges: np.ndarray | None) -> tuple[np.ndarray, ...]:
+        """Clues in position layout, the puzzles' edges, and their first solutions in position layout."""
+        positions, clued = self._positions(clues), own(edges, len(clues))
+        count, first = np.empty(len(clues), np.int64), np.empty(clues.shape, np.int8)
+        count_solutions_many(positions, clued, 1, count, first)
+        return positions, clued, first
 
     def read(self, path: Path) -> PuzzleBatch:
         """Puzzles of a file: JSON lines, the clue language of Shah et al. or their pickle."""

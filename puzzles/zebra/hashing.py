@@ -42,6 +42,14 @@ def invariant_hash(edges, houses, attributes, house):
 
 
 @njit(cache=True, nogil=True)
+def buckets_many(edges, houses, attributes, house, out):
+    """`invariant_hash` modulo 100 of each puzzle of a batch into int64 ``out [batch]``."""
+    for row in range(len(edges)):
+        hashed = invariant_hash(edges[row], houses[row], attributes[row], house[row])
+        out[row] = np.int64(hashed % np.uint64(100))
+
+
+@njit(cache=True, nogil=True)
 def role_of(clue, member, mirrored):
     """The role of a member from 0; 0 for all members that may be swapped, turned round by the mirror."""
     kind = clue[0]

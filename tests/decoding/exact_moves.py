@@ -105,7 +105,7 @@ def entropy_bound(gamma: float) -> Move:
 
 
 def above_a_line(top: Callable[[State, np.ndarray, int], Iterator[Choice]], steps: int) -> Move:
-    """Planners on the linear schedule: the cells above the line stand or are filled, the others are masked."""
+    """Planners on the linear schedule: cells above the line stand or are filled, the others are masked."""
 
     def move(step: int, state: State, p: np.ndarray) -> Moves:
         n = len(state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ def test_the_ten_lines_run(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_ready_made_choices_exist() -> None:
     for field, module in {"noise": noise, "budget": budgets, "pick": picks, "remask": remask}.items():
         (row,) = re.findall(rf"^\| `{field}` \|.*\| (.*) \|$", PAGE.read_text(), re.MULTILINE)
-        names = re.findall(r"`(\w+)", row)
+        names = re.findall(r"`([\w.]+)", row)
         assert names
-        assert all(hasattr(module, name) for name in names)
+        for name in names:
+            *place, last = name.split(".")
+            found = import_module(f"planorder.decoding.{place[0]}") if place else module
+            assert hasattr(found, last), name

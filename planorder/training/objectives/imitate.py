@@ -31,7 +31,7 @@ class ImitationObjective:
       those of which the denoiser is surest (`masked.left_by_margin`). Departures: the source sorts by PiRank,
       this is a softmax; its planner is a transformer.
     - "solver", minus the logical solver's rank (its order as training order: arXiv:2409.10502). States are
-      those of its own solve: the blanks of lowest rank show true values, at a uniform rate, the rest is blank.
+      those of its own solve: a uniform share of the blanks, those of lowest rank, show true values.
 
     Attributes:
         teacher: "margin" or "solver".
@@ -63,9 +63,9 @@ class ImitationObjective:
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Loss (mean nats a state) and metrics; with the denoiser bound, an `Objective`.
 
-        Metrics, shares of the states: ``first_right``, the head's first blank gets its right value, and
-        ``first_right_margin``, that of the largest margin does; ``regret``, how far the teacher's score of the
-        head's first blank is below its best.
+        Metrics: ``first_right``, the share of states in which the head's first blank gets its right value;
+        ``first_right_margin``, in which that of the largest margin does; ``regret``, how far the teacher's
+        score of the head's first blank is below its best.
         """
         if self.teacher == "solver":
             tokens = states_of_solver(clues, solution, rank, generator)
@@ -126,11 +126,19 @@ def states(
     """int64 ``[batch, cells]``: the solution with the masks of `masked.MaskedObjective`."""
     rate = mask_rates(len(clues), generator)
     chosen = torch.rand(clues.shape, generator=generator) < rate[:, None]
-    rows = (torch.rand(len(clues), generator=generator) < revealed).to(clues.device)
+    rows = torch.rand(len(clues), generator=generator) < revealed
     masked = chosen.to(clues.device) & (clues == MASK)
-    own = None if edges is None else edges[rows]
-    chain = (clues[rows], solution[rows], rate.to(clues.device)[rows], stages, own)
-    masked[rows] = left_by_margin(denoiser, *chain)  # type: ignore[arg-type]
+    if bool(rows.any()):
+        rows, rate = rows.to(clues.device), rate.to(clues.device)
+        own = None if edges is None else edges[rows]
+        masked[rows] = left_by_margin(
+            denoiser,  # type: ignore[arg-type]
+            clues[rows],
+            solution[rows],
+            rate[rows],
+            stages,
+            own,
+        )
     return torch.where(masked, MASK, solution)
 
 

@@ -28,10 +28,10 @@ class PolicyObjective:
         + kl * mean over states of KL(softmax(margin score / temperature) || pi).
 
     The unmasking policy of UPO (arXiv:2510.05725): a group baseline and a pull to a reference that orders by
-    confidence. Departures: one update a batch of episodes, so no ratio to clip; A is not divided by a deviation;
-    the reference is the first argument of the KL, in closed form at every state, and its policy is that of an
-    untrained `OrderHead`. With the reward "exact" the steps after a wrong value are left out: nothing that
-    they do can change the reward, so their terms are noise of mean 0.
+    confidence. Departures: one update a batch of episodes, so no ratio to clip; A is not divided by a
+    deviation; the reference, which is the policy of an untrained `OrderHead`, is the first argument of the
+    KL, in closed form at every state. With the reward "exact" the steps after a wrong value are left out:
+    nothing that they do can change the reward, so their terms are noise of mean 0.
 
     Attributes:
         group: episodes a puzzle, at least 2.
@@ -108,7 +108,8 @@ def draw(
     """
     uniform = torch.rand(score.shape, generator=generator, dtype=torch.float64).to(score.device)
     gumbel = -(-uniform.clamp(min=1e-300).log()).clamp(min=1e-300).log()
-    order = (score.detach() + gumbel).masked_fill(~blank, -torch.inf).argsort(1, descending=True, stable=True)
+    noisy = (score.detach() + gumbel).masked_fill(~blank, -torch.inf)
+    order = noisy.argsort(dim=1, descending=True, stable=True)
     place = torch.arange(score.shape[1], device=score.device)
     taken = (place < count) & blank.gather(1, order)
     in_turn = score.masked_fill(~blank, NEVER).gather(1, order)

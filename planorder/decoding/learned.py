@@ -1,0 +1,108 @@
+"""Learned orders: the blank to which a trained head gives the highest score (`models.order_head`).
+
+    --orders top_margin,learned_imitation,learned:runs/mine/weights.safetensors
+
+A head reads the log-probabilities that the table's network has given anyway, so it costs no forward pass, and
+it goes with any network of its family.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from planorder.decoding.strategies import Strategy
+from planorder.decoding.view import StepView
+from planorder.models import OrderHead
+from planorder.models.checkpoint import LEARNED, load_model, pretrained_heads
+from puzzles.base import UserInputError
+
+FILE = "learned:"
+SCORE = "the blank to which a trained head gives the highest score, likeliest value"
+SOURCES = {
+    "learned_imitation": (
+        "arXiv:2602.09501 (Where-to-Unmask)",
+        "taught p(solution) - p(likeliest other) on true states",
+        "a softmax over the blanks instead of PiRank; reads probabilities and the graph, no hidden states",
+    ),
+    "learned_policy": (
+        "arXiv:2510.05725 (UPO)",
+        "that of learned_imitation, rewarded for right solutions of whole decodes, pulled to p1 - p2",
+        "one update a batch, so no clipped ratio; reads probabilities and the graph, no hidden states",
+    ),
+    "learned_solver": (
+        "arXiv:2409.10502 (order of the logical solver, here taught to a head)",
+        "taught the blank that the logical solver fills next, in states of its own solve",
+        "the head alone is taught; the source trains an autoregressive network in that order",
+    ),
+}
+"""Name: source, what the head was taught, departures."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The score of a head, in float64, so that it does not depend on the other rows of the batch.
+
+    Attributes:
+        heads: of one or several families; that which fits the puzzles' cells and values scores them.
+    """
+
+    heads: tuple[OrderHead, ...]
+
+    def __call__(self, view: StepView) -> torch.Tensor:
+        """float64 ``[batch, cells]``.
+
+        Raises:
+            UserInputError: no head fits.
+        """
+        shape = tuple(view.log_probs.shape[1:])
+        for head in self.heads:
+            if (head.n_cells, head.n_values) == shape:
+                scores: torch.Tensor = head.to(view.tokens.device)(
+                    view.log_probs, view.tokens, view.clue, view.edges
+                )
+                return scores
+        known = ", ".join(f"{head.n_cells} cells of {head.n_values} values" for head in self.heads)
+        raise UserInputError(
+            f"the learned order is for puzzles of {known}, these have {shape[0]} of {shape[1]}: train a head "
+            "on them (python -m planorder train FAMILY --model learned_imitation), or drop it"
+        )
+
+
+def strategy_of(name: str, *heads: OrderHead, kind: str = "") -> Strategy:
+    """The strategy of heads, which are copied; ``kind`` is the entry of `SOURCES`, if not the ``name``."""
+    source, taught, departures = SOURCES.get(kind or name, ("a head of your own", "", ""))
+    frozen = tuple(copy.deepcopy(head).double().eval().requires_grad_(False) for head in heads)
+    description = f"{SCORE}; {taught}" if taught else SCORE
+    return Strategy(
+        name, Learned(frozen), source=source, description=description, departures=departures, cost="n"
+    )
+
+
+def is_learned(name: str) -> bool:
+    """Whether this is ``learned:PATH`` or the name of a head that ships."""
+    return name.startswith(FILE) or (name.startswith(LEARNED) and bool(pretrained_heads(name)))
+
+
+def learned_strategy(name: str) -> Strategy:
+    """The strategy of ``learned:PATH``, or of a name under which heads ship.
+
+    Raises:
+        UserInputError: a file that is missing, broken, or of a network.
+    """
+    if not name.startswith(FILE):
+        return strategy_of(name, *(head_of(path)[0] for path in pretrained_heads(name)))
+    path = Path(name.removeprefix(FILE))
+    head, kind = head_of(path)
+    folder = path.resolve().parent.name if path.stem in ("weights", "training") else path.stem
+    return strategy_of(f"{FILE}{folder}", head, kind=kind)
+
+
+def head_of(path: Path) -> tuple[OrderHead, str]:
+    """The head of a weights file, and what its training was called."""
+    loaded = load_model(path, head=True)
+    assert isinstance(loaded.model, OrderHead)
+    return loaded.model, loaded.name
