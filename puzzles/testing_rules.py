@@ -28,7 +28,7 @@ def check_rules(family: AbstractFamily, batch: PuzzleBatch, rng: np.random.Gener
     Raises:
         AssertionError: the two disagree on a grid.
     """
-    for what, grids in _spoiled(family, batch, rng):
+    for what, grids in spoiled(family, batch, rng):
         _agree(family, grids, batch.edges, what)
     if batch.edges is None:
         return
@@ -49,7 +49,7 @@ def _agree(family: AbstractFamily, grids: np.ndarray, edges: np.ndarray | None, 
     need(family, (valid == (count == 1)).reshape(grids.shape[:2]), promise)
 
 
-def _spoiled(
+def spoiled(
     family: AbstractFamily, batch: PuzzleBatch, rng: np.random.Generator
 ) -> Iterator[tuple[str, np.ndarray]]:
     """What was done to the solutions, and int8 ``[batch, ROUNDS, cells]`` of it."""

@@ -30,14 +30,14 @@ EMPTY = torch.zeros(4, dtype=torch.int64)
 N = 10_000
 SOUND, FAULTY = 1e-3, 1e-6
 
+ORACLES = ("solver_order", "oracle_margin")
+"""Orders that need the answers."""
 ONE_BY_ONE = [
     name
     for name, strategy in PRESETS.items()
-    if strategy.budget == Fixed(1)
-    and strategy.remask is never
-    and name not in ("solver_order", "oracle_margin")
+    if strategy.budget == Fixed(1) and strategy.remask is never and name not in ORACLES
 ]
-"""Presets that fill one blank a step, by what they see; two need answers that the model here does not have."""
+"""Presets that fill one blank a step, by what they see."""
 
 
 def p_of(strategy: Strategy, law: dict[State, float], puzzles: Callable) -> float:
