@@ -10,7 +10,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
 import tyro
 
 from planorder.console import (
@@ -26,20 +25,11 @@ from planorder.decoding import Strategy, decode, get_strategy, paper_protocol, w
 from planorder.decoding.autoregressive import decode_autoregressive
 from planorder.models import AutoregressiveModel, parameter_count
 from planorder.models.checkpoint import LoadedModel, load_model, pretrained
-from planorder.results import figures
-from planorder.results.evaluate import Outcome, error_curve, score
-from planorder.results.plotting import measure_of
+from planorder.results.evaluate import Outcome, score
+from planorder.results.report import FILE, FREE, write_figures, write_tables
 from planorder.results.runs import RunFolder
-from planorder.results.sizes import by_size, format_by_size
-from planorder.results.tables import (
-    format_results,
-    format_tests,
-    paired_tests,
-    per_puzzle,
-    with_cell_interval,
-)
 from puzzles import get_family
-from puzzles.base import LOGIC, AbstractFamily, PuzzleBatch, UserInputError
+from puzzles.base import AbstractFamily, PuzzleBatch, UserInputError
 
 EXAMPLES = """  python -m planorder.bench sudoku
   python -m planorder.bench zebra --n 1000
@@ -53,12 +43,6 @@ EXAMPLES = """  python -m planorder.bench sudoku
 ORDERS = ("vanilla", "random", "left_to_right", "top_prob", "top_margin", "neg_entropy", "solver_order")
 MODELS = ("relational", "ar-fixed", "ar-random", "ar-solver")
 """The networks of the table by default, of those that ship."""
-FREE = "free"
-"""What the table calls the order of an autoregressive network, which chooses its cells itself."""
-FILE = "file"
-"""Tier of a user's own puzzles."""
-DRAWN = (LOGIC, FILE)
-"""The tier of which traces are drawn, the first that there is."""
 
 
 @dataclass(frozen=True)
@@ -227,43 +211,6 @@ def decode_all(
     return outcomes
 
 
-def write_figures(
-    run: RunFolder,
-    results: pd.DataFrame,
-    outcomes: Sequence[Outcome],
-    batches: Mapping[str, PuzzleBatch],
-    family: AbstractFamily,
-) -> list[str]:
-    """The figures of a run; returns their names."""
-    measure = measure_of(family)
-    drawn = {
-        "accuracy_by_strategy": figures.accuracy_by_strategy(results, measure),
-        "accuracy_against_passes": figures.accuracy_against_passes(results, measure),
-    }
-    tier = next(tier for tier in DRAWN if tier in batches)
-    first = next((outcome.model for outcome in outcomes if outcome.strategy != FREE), outcomes[0].model)
-    traced = {o.strategy: o for o in outcomes if o.tier == tier and o.model == first}
-    drawn["step_heat_map"] = figures.step_heat_map(
-        {k: o.step for k, o in traced.items()}, family.grid, family.box
-    )
-    curves = {k: error_curve(family, batches[tier], o.cells, o.step) for k, o in traced.items()}
-    drawn["error_by_masked_fraction"] = figures.error_by_masked_fraction(curves, measure)
-    masked = {o.model: o.model for o in outcomes if o.strategy != FREE}
-    if len(masked) > 1:
-        drawn["order_effect_by_depth"] = figures.order_effect_by_depth(results, masked, measure=measure)
-    for name, figure in drawn.items():
-        run.write_figure(name, figure)
-    return list(drawn)
-
-
-def legend(family: AbstractFamily) -> str:
-    """What the columns of the table mean."""
-    exact = "equals the solution" if family.unique else "is a solution, one of many"
-    interval = "95% Wilson" if family.headline == "exact" else "95% t of cell, over puzzles"
-    cell = f"{family.judged_name} right"
-    return f"exact: {exact}; valid: keeps rules and clues; cell: {cell}; interval: {interval}"
-
-
 def run_bench(args: Bench) -> None:
     """Checks what was asked, decodes, writes the run folder, prints the tables."""
     if args.frontier:
@@ -287,25 +234,9 @@ def run_bench(args: Bench) -> None:
                     [(tier, model, None)] if free else [(tier, model, strategy) for strategy in strategies]
                 )
         outcomes = decode_all(jobs, batches, args, device)
-        puzzles = per_puzzle(outcomes)
-        results = with_cell_interval(run.write_outcomes(outcomes, batches), puzzles)
-        tests = paired_tests(puzzles, measure=family.headline)
-        run.write_bytes("tests.csv", tests.to_csv(index=False, lineterminator="\n").encode())
-        names = write_figures(run, results, outcomes, batches, family)
-        sizes = {tier: family.sizes(batch.clues) for tier, batch in batches.items()}
-        known = {tier: found for tier, found in sizes.items() if found is not None}
-        sized = by_size(outcomes, known) if len(known) == len(sizes) else None
-        if sized is not None:
-            run.write_bytes("by_size.csv", sized.to_csv(index=False, lineterminator="\n").encode())
-    print(f"{format_results(results, measure=family.headline)}\n\n{legend(family)}")
-    if sized is not None:
-        print("\nexact % by size\n")
-        print(format_by_size(sized))
-    if len(tests):
-        exact = family.headline == "exact"
-        kind, name = ("Exact paired tests", "McNemar") if exact else ("Paired tests of cell", "t")
-        print(f"\n{kind} on the same puzzles ({name}), Holm-adjusted\n")
-        print(format_tests(tests))
+        shown = write_tables(run, outcomes, batches, family)
+        names = write_figures(run, outcomes, batches, family)
+    print(shown)
     print(f"\nrun folder: {out}\nfigures:    {', '.join(name + '.png' for name in names)}")
 
 

@@ -100,7 +100,15 @@ def test_the_folder_has_everything(run: Run) -> None:
     names = {path.name for path in run.path.iterdir()}
     figures = {"accuracy_by_strategy", "accuracy_against_passes", "step_heat_map", "error_by_masked_fraction"}
     figures |= {"order_effect_by_depth"}
-    rest = {"config.json", "environment.json", "results.csv", "puzzles.csv.gz", "traces.npz", "tests.csv"}
+    rest = {
+        "config.json",
+        "environment.json",
+        "results.csv",
+        "puzzles.csv.gz",
+        "traces.npz",
+        "gap.csv",
+        "tests.csv",
+    }
     assert names == rest | {f"{figure}.png" for figure in figures} | {"manifest.json"}
     assert all((run.path / f"{f}.png").read_bytes().startswith(b"\x89PNG") for f in figures)
     assert (run.config["n"], run.config["seed"], run.config["protocol"]) == (N, 5, "plain")

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from planorder import bench
-from planorder.bench import Bench, chosen_strategies, legend, pick_of, run_bench
+from planorder.bench import Bench, chosen_strategies, pick_of, run_bench
 from planorder.console import command_line
 from planorder.decoding.picks import Sample, argmax
 from planorder.models import build_model
 from planorder.models.checkpoint import model_header, save_model
+from planorder.results.report import legend
 from planorder.results.runs import Run, load_run
 from planorder.results.stats import mean_interval
 from planorder.training.presets import recipe

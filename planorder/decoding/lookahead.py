@@ -68,7 +68,8 @@ class LookAhead:
         )
         left = ahead == MASK
         after = entropy(view.evaluate(ahead)).masked_fill(~left, 0.0).sum(-1) / left.sum(-1).clamp(min=1)
-        gain = -self.weight * entropy(view.log_probs).gather(1, cells) - after
+        # Sums of equal numbers in other places may round otherwise; ties must not depend on that.
+        gain = (-self.weight * entropy(view.log_probs).gather(1, cells) - after).round(decimals=12)
         others = base + BELOW
         gain = torch.where(view.allowed.gather(1, cells), gain, others.gather(1, cells))
         sure = view.log_probs.double().amax(-1).exp() >= self.bypass

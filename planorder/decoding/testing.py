@@ -131,20 +131,24 @@ def tensors(view: StepView) -> dict[str, torch.Tensor]:
     return {name: value for name, value in held.items() if isinstance(value, torch.Tensor)}
 
 
-def check_order(order: Part, *, surest_first: bool = False, reads_filled: bool = False) -> None:
+def check_order(
+    order: Part, *, surest_first: bool = False, reads_filled: bool = False, view: StepView | None = None
+) -> None:
     """Checks a score function.
 
     Args:
         order: ``order(view) -> [batch, cells]``.
-        surest_first: it claims to prefer sure cells: one that is certain must come before one that is open.
+        surest_first: it claims to prefer sure cells: one that is certain must come before one that is open
+            (in a view of more than five cells).
         reads_filled: it may look at the logits of filled cells.
+        view: on which, as `small_view` makes one; that of `small_view` itself if None.
 
     Raises:
         AssertionError: a wrong shape, a blank without a finite score, a result that changes from call to
             call or with the other rows of the batch, a changed input, or an order that breaks what it
             claims.
     """
-    view = small_view()
+    view = small_view() if view is None else view
     score = check_part(order, view, "the order")
     require(score.is_floating_point(), f"the order gave {score.dtype}: expected floating-point scores")
     finite = score[view.blank].isfinite().all()
@@ -170,17 +174,27 @@ def check_order(order: Part, *, surest_first: bool = False, reads_filled: bool =
         )
 
 
-def check_strategy(strategy: Strategy, *, reads_filled: bool = False) -> None:
+def check_strategy(
+    strategy: Strategy,
+    *,
+    reads_filled: bool = False,
+    view: StepView | None = None,
+    batch: PuzzleBatch | None = None,
+    model: Model | None = None,
+) -> None:
     """Checks the five choices of a strategy one by one, then whole decodes.
 
     Args:
         strategy: what to check.
         reads_filled: it may look at the logits of filled cells; a strategy that remasks always may.
+        view: as for `check_order`.
+        batch: puzzles to decode, with as many values as the view; those of `small_batch` if None.
+        model: of the whole decodes; `HashModel` if None.
 
     Raises:
         AssertionError: which promise is broken, in a line.
     """
-    view, keeps = small_view(), strategy.remask is never
+    view, keeps = small_view() if view is None else view, strategy.remask is never
     n_values = view.log_probs.shape[-1]
 
     def look(view: StepView) -> StepView:
@@ -202,8 +216,8 @@ def check_strategy(strategy: Strategy, *, reads_filled: bool = False) -> None:
     if strategy.memory is not None:
         check_part(strategy.memory, view, "the memory", dims=None)
     check_part(lambda view: look(view).allowed, view, "what is allowed")
-    check_order(order_of, reads_filled=reads_filled or not keeps)
-    check_order(score_of, reads_filled=reads_filled or not keeps)
+    check_order(order_of, reads_filled=reads_filled or not keeps, view=view)
+    check_order(score_of, reads_filled=reads_filled or not keeps, view=view)
     count = check_part(count_of, view, "the budget", dims=1)
     require(count.dtype == torch.int64, f"the budget gave {count.dtype}: expected int64")
     value = check_part(lambda view: strategy.pick(look(view)), view, "the pick")
@@ -214,12 +228,14 @@ def check_strategy(strategy: Strategy, *, reads_filled: bool = False) -> None:
     require(reopen.dtype == torch.bool, f"the remask rule gave {reopen.dtype}: expected bool")
     require(not bool((reopen & view.clue).any()), "the remask rule reopens clues")
     require(not bool((reopen & view.blank).any()), "the remask rule reopens cells that are blank")
-    check_decodes(strategy, n_values, reads_filled or not keeps)
+    batch = small_batch(n_values=n_values) if batch is None else batch
+    check_decodes(strategy, batch, model or HashModel(n_values), n_values, reads_filled or not keeps)
 
 
-def check_decodes(strategy: Strategy, n_values: int, reads_filled: bool) -> None:
-    """Decodes made-up puzzles in many ways; see `check_strategy`."""
-    batch, model = small_batch(n_values=n_values), HashModel(n_values)
+def check_decodes(
+    strategy: Strategy, batch: PuzzleBatch, model: Model, n_values: int, reads_filled: bool
+) -> None:
+    """Decodes puzzles in many ways; see `check_strategy`."""
     found = decode(model, batch, strategy)
     require(bool((found.cells[~batch.blank] == batch.clues[~batch.blank]).all()), "a clue changed")
     require(bool(((found.cells >= 1) & (found.cells <= n_values)).all()), "a cell is left without a value")
