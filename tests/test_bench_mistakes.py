@@ -95,7 +95,7 @@ def refused(capsys: pytest.CaptureFixture[str], code: int, *words: str) -> None:
 MISTAKES = """
 --n 0 -> --n 0: expected at least 1 puzzle a tier
 --n -5 -> --n -5: expected at least 1 puzzle a tier
---orders top_magrin -> order 'top_magrin' is unknown: expected one that python -m planorder orders lists | did you mean 'top_margin'?
+--orders top_magrin -> order 'top_magrin' is unknown: expected one that | did you mean 'top_margin'?
 --orders vanilla,random,vanilla -> --orders 'vanilla,random,vanilla': expected one or more different names
 --orders , -> --orders ',': expected one or more different names with commas
 --k 0 -> k=0: expected at least 1 cell a step

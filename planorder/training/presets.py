@@ -36,7 +36,7 @@ MODELS = {
 """The networks of the table: name to description."""
 
 HEADS: dict[str, ImitationObjective | PolicyObjective] = {
-    "learned_imitation": ImitationObjective("margin"),
+    "learned_imitation": ImitationObjective("right", stuck=0.75, revealed=0.125),
     "learned_solver": ImitationObjective("solver", temperature=1.0),
     "learned_policy": PolicyObjective(),
 }
@@ -178,9 +178,9 @@ def schedule(preset: str, model: str, family: AbstractFamily) -> tuple[TrainConf
 
 
 HEAD_BUDGETS: dict[str, dict[str, Any]] = {
-    "learned_imitation": {"steps": 1500, "batch_size": 64, "learning_rate": 2e-3},
+    "learned_imitation": {"steps": 600, "batch_size": 64, "learning_rate": 2e-3},
     "learned_solver": {"steps": 1500, "batch_size": 64, "learning_rate": 2e-3},
-    "learned_policy": {"steps": 200, "batch_size": 8, "learning_rate": 3e-4},
+    "learned_policy": {"steps": 200, "batch_size": 24, "learning_rate": 5e-4},
 }
 """What the presets but "tiny" set of `TrainConfig` for order heads."""
 

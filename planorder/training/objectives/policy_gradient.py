@@ -10,7 +10,7 @@ from torch import nn
 
 from planorder.models.order_head import margin_score
 from planorder.tokens import MASK
-from planorder.training.objectives.imitate import NEVER, frozen_log_probs, listwise
+from planorder.training.objectives.imitate import NEVER, frozen_log_probs, lead, listwise
 from puzzles.base import UserInputError
 
 REWARDS = ("exact", "share")
@@ -20,37 +20,38 @@ REWARDS = ("exact", "share")
 class PolicyObjective:
     """REINFORCE on whole decodes with a baseline a puzzle; the denoiser is frozen.
 
-    Of each puzzle ``group`` episodes are decoded. A step draws ``cells`` blanks, one after the other without
-    putting back, from ``pi = softmax(score / temperature)`` and gives them their likeliest values. With the
-    reward r of an episode and A = r - the mean r of the others of its puzzle, the loss is
+    Of each puzzle ``group`` episodes are decoded. A step gives all blanks of margin >= ``sure`` their
+    likeliest values at once; where there is none, one blank is drawn from ``pi = softmax(score /
+    temperature)`` and gets its likeliest value. With the reward r of an episode and A = r - the mean r of the
+    others of its puzzle, the loss is
 
-        - mean over episodes of A * sum over steps of log pi(drawn) / steps
+        - mean over episodes of A * sum over drawn blanks of log pi
         + kl * mean over states of KL(softmax(margin score / temperature) || pi).
 
     The unmasking policy of UPO (arXiv:2510.05725): a group baseline and a pull to a reference that orders by
     confidence. Departures: one update a batch of episodes, so no ratio to clip; A is not divided by a
     deviation; the reference, which is the policy of an untrained `OrderHead`, is the first argument of the
-    KL, in closed form at every state. With the reward "exact" the steps after a wrong value are left out:
-    nothing that they do can change the reward, so their terms are noise of mean 0.
+    KL, in closed form at every state; sure blanks are no decisions, which keeps episodes short and credit
+    near what earned it. With the reward "exact" an episode ends at its first wrong value.
 
     Attributes:
         group: episodes a puzzle, at least 2.
-        cells: blanks a step, so that an episode takes n / cells passes.
+        sure: margin p1 - p2 from which a blank is filled without a choice; above 1 every blank is drawn.
         temperature: of the policy, > 0; a decode takes the highest score.
         kl: weight of the pull to the margin, >= 0.
         reward: "exact", 1 for the solution, else 0; or "share", of the blanks that are right.
     """
 
     group: int = 8
-    cells: int = 4
-    temperature: float = 1.0
-    kl: float = 0.02
+    sure: float = 0.999
+    temperature: float = 0.5
+    kl: float = 0.05
     reward: str = "exact"
 
     def __post_init__(self) -> None:
         if self.reward not in REWARDS:
             raise UserInputError(f"reward={self.reward!r}: expected one of {', '.join(REWARDS)}")
-        for name, least in (("group", 2), ("cells", 1), ("kl", 0)):
+        for name, least in (("group", 2), ("sure", 0), ("kl", 0)):
             if not getattr(self, name) >= least:
                 raise UserInputError(f"{name}={getattr(self, name)}: expected at least {least}")
         if not self.temperature > 0:
@@ -69,62 +70,63 @@ class PolicyObjective:
         """Loss and metrics; ``rank`` plays no part. With the denoiser bound, an `Objective`.
 
         Metrics: ``reward``, the mean; ``undecided``, the share of puzzles whose episodes differ in it, the
-        only ones that teach; ``pull``, the KL.
+        only ones that teach; ``decisions``, drawn blanks an episode; ``pull``, the KL.
         """
         clues, solution = (part.repeat_interleave(self.group, 0) for part in (clues, solution))
         edges = None if edges is None else edges.repeat_interleave(self.group, 0)
-        tokens, steps = clues, -(-int((clues == MASK).sum(1).max()) // self.cells)
-        log_pi = pull = states = torch.zeros(len(clues), device=clues.device)
-        for _ in range(steps):
-            blank = tokens == MASK
-            log_probs = frozen_log_probs(denoiser, tokens, edges)
-            score = head(log_probs, tokens, clues != MASK, edges).float() / self.temperature
-            chosen, log_chosen = draw(score, blank, self.cells, generator)
-            counts = blank.any(1)
-            if self.reward == "exact":
-                counts = counts & (blank | (tokens == solution)).all(1)
-            away = listwise(score, margin_score(log_probs).float(), blank, self.temperature)
-            log_pi = log_pi + log_chosen.masked_fill(~counts, 0.0)
-            pull, states = pull + away.masked_fill(~counts, 0.0), states + counts
-            tokens = torch.where(chosen, log_probs.argmax(-1) + 1, tokens)
+        tokens, rows = clues.clone(), torch.arange(len(clues), device=clues.device)
+        log_pi = decisions = torch.zeros(len(clues), device=clues.device)
+        pulls = []
+        while len(rows := rows[self.goes_on(tokens[rows], solution[rows])]):
+            state, own = tokens[rows], None if edges is None else edges[rows]
+            log_probs, blank = frozen_log_probs(denoiser, state, own), state == MASK
+            score = head(log_probs, state, clues[rows] != MASK, own).float() / self.temperature
+            drawn, log_drawn = draw(score, blank, generator)
+            sure = blank & (lead(log_probs) >= self.sure)
+            chooses = ~sure.any(1)
+            log_pi = log_pi.index_add(0, rows, log_drawn.masked_fill(~chooses, 0.0))
+            decisions = decisions.index_add(0, rows, chooses.float())
+            pulls.append(listwise(score, margin_score(log_probs).float(), blank, self.temperature))
+            fill = torch.where(chooses[:, None], drawn, sure)
+            tokens[rows] = torch.where(fill, log_probs.argmax(-1) + 1, state)
         reward = rewards(tokens, solution, clues, self.reward)
-        by_puzzle, held = reward.unflatten(0, (-1, self.group)), pull.sum() / states.sum().clamp(min=1)
-        loss = -(advantages(reward, self.group) * log_pi).mean() / max(steps, 1)
-        return loss + self.kl * held, {
+        by_puzzle, pull = reward.unflatten(0, (-1, self.group)), torch.cat([log_pi[:0], *pulls])
+        pull = pull.sum() / max(len(pull), 1)
+        return self.kl * pull - (advantages(reward, self.group) * log_pi).mean(), {
             "reward": reward.mean(),
             "undecided": (by_puzzle != by_puzzle[:, :1]).any(1).float().mean(),
-            "pull": held.detach(),
+            "decisions": decisions.mean(),
+            "pull": pull.detach(),
         }
+
+    def goes_on(self, tokens: torch.Tensor, solution: torch.Tensor) -> torch.Tensor:
+        """bool ``[batch]``: blanks are left, and the reward is not yet known."""
+        blank = tokens == MASK
+        open_ = blank.any(1)
+        return open_ & (blank | (tokens == solution)).all(1) if self.reward == "exact" else open_
 
 
 def draw(
-    score: torch.Tensor, blank: torch.Tensor, count: int, generator: torch.Generator
+    score: torch.Tensor, blank: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """``count`` blanks a row, or all, drawn in turn from softmax(score) without putting back.
+    """One blank a row from softmax(score), by Gumbel noise in float64.
 
     Returns:
-        bool ``[batch, cells]``, the drawn ones, and ``[batch]``, the log-probability of having drawn them in
-        that order (Plackett-Luce), with its gradient. Scores plus Gumbel noise, sorted, are such draws.
+        bool ``[batch, cells]``, the drawn blank, and ``[batch]``, its log-probability with its gradient.
     """
-    uniform = torch.rand(score.shape, generator=generator, dtype=torch.float64).to(score.device)
-    gumbel = -(-uniform.clamp(min=1e-300).log()).clamp(min=1e-300).log()
-    noisy = (score.detach() + gumbel).masked_fill(~blank, -torch.inf)
-    order = noisy.argsort(dim=1, descending=True, stable=True)
-    place = torch.arange(score.shape[1], device=score.device)
-    taken = (place < count) & blank.gather(1, order)
-    in_turn = score.masked_fill(~blank, NEVER).gather(1, order)
-    left = in_turn.flip(1).logcumsumexp(1).flip(1)
-    log_prob = (in_turn - left).masked_fill(~taken, 0.0).sum(1)
-    return torch.zeros_like(blank).scatter(1, order, taken), log_prob
+    uniform = torch.rand(score.shape, generator=generator, dtype=torch.float64).clamp(min=1e-300)
+    noisy = score.detach() - (-uniform.log()).log().to(score.device)
+    cell = noisy.masked_fill(~blank, -torch.inf).argmax(1, keepdim=True)
+    log_pi = score.masked_fill(~blank, NEVER).log_softmax(-1).gather(1, cell)[:, 0]
+    return torch.zeros_like(blank).scatter(1, cell, True), log_pi
 
 
 def rewards(tokens: torch.Tensor, solution: torch.Tensor, clues: torch.Tensor, kind: str) -> torch.Tensor:
-    """float32 ``[batch]`` in [0, 1]: see `PolicyObjective.reward`; 1 without any blank."""
-    right = (tokens == solution) | (clues != MASK)
+    """float32 ``[batch]`` in [0, 1]: see `PolicyObjective.reward`; 1 for a puzzle without blanks."""
+    wrong = (tokens != solution) & (clues == MASK)
     if kind == "exact":
-        return right.all(1).float()
-    blanks = (clues == MASK).sum(1)
-    return (right & (clues == MASK)).sum(1).masked_fill(blanks == 0, 1) / blanks.clamp(min=1)
+        return (~wrong.any(1)).float()
+    return 1 - wrong.sum(1) / (clues == MASK).sum(1).clamp(min=1)
 
 
 def advantages(reward: torch.Tensor, group: int) -> torch.Tensor:
