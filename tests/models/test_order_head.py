@@ -47,7 +47,7 @@ def test_an_untrained_head_orders_as_the_margin_does() -> None:
     score = head(log_probs, tokens, clue).masked_fill(tokens > 0, -torch.inf)
     p = log_probs.double().exp().sort(-1, descending=True).values
     margin = (p[..., 0] - p[..., 1]).masked_fill(tokens > 0, -torch.inf)
-    assert torch.equal(score.argsort(1, stable=True), margin.argsort(1, stable=True))
+    assert torch.equal(score.argsort(dim=1, stable=True), margin.argsort(dim=1, stable=True))
     assert torch.allclose(margin_score(log_probs), -(1 - (p[..., 0] - p[..., 1])).log(), atol=1e-6)
 
 

@@ -16,7 +16,7 @@ PRESETS: dict[str, Strategy] = {
         steps=PAPER_STEPS,
         source=f"arXiv:2406.07524 (ancestral sampling); {KIM} appendix D.1.2",
         description="every blank opens by the schedule alone, in 50 steps; values are sampled from the model",
-        cost="min(T, n)",
+        cost="at most min(T, n)",
     ),
     "random": Strategy(
         "random",

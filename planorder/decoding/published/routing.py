@@ -97,7 +97,7 @@ PRESETS: dict[str, Strategy] = {
         source=f"{MGDM}, without top-k decoding",
         description="each blank opens by itself with probability 1 / (T - i) in step i, likeliest value",
         departures="time is no input of the model",
-        cost="min(T, n)",
+        cost="at most min(T, n)",
     ),
     "p2_ancestral": p2("p2_ancestral", "random", 0.0, "random q, so filled cells stay"),
     "p2_greedy": p2("p2_greedy", "log_prob", 1.0, "q = log p of the value"),

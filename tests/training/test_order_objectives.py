@@ -1,0 +1,308 @@
+"""What order heads are taught: losses by hand, states, training, the command line."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from planorder import __main__ as entrance
+from planorder.models import OrderHead, OrderHeadConfig, RelationalConfig, build_model
+from planorder.models.checkpoint import load_model, pretrained, save_model, weights_digest
+from planorder.models.checkpoint import model_header as header_of
+from planorder.models.order_head import shared_constraints
+from planorder.models.relational import incidence
+from planorder.training.data import TrainingData
+from planorder.training.loop import METRICS, TrainConfig, train
+from planorder.training.objectives.imitate import (
+    ImitationObjective,
+    listwise,
+    missed,
+    solution_margin,
+    states_of_solver,
+    stuck_states,
+)
+from planorder.training.objectives.masked import MaskedObjective
+from planorder.training.presets import HEADS, recipe
+from puzzles import get_family
+from puzzles.base import PuzzleBatch, UserInputError
+
+FAMILY = get_family("sudoku-2x2")
+HEAD = OrderHeadConfig(channels=8, hidden=12, blocks=1)
+WEAK = RelationalConfig(channels=8, hidden=8, turns=2)
+SHORT = TrainConfig(steps=6, batch_size=8, warmup=2, log_every=1, validate_every=0, precision="fp32")
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+class Scores(nn.Module):
+    """A head that gives each cell a score of its own, whatever the state."""
+
+    def __init__(self, scores: list[float]) -> None:
+        super().__init__()
+        self.scores = nn.Parameter(torch.tensor(scores))
+
+    def forward(self, log_probs: torch.Tensor, tokens: torch.Tensor, *_: Any) -> torch.Tensor:
+        return self.scores.expand(tokens.shape)
+
+
+def table(rows: list[list[float]]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A denoiser with these probabilities in every state."""
+    return lambda tokens: torch.tensor(rows).log().expand(len(tokens), -1, -1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Bits are compared."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def weak(tmp_path_factory: pytest.TempPathFactory, puzzles: PuzzleBatch) -> Path:
+    """Weights of a denoiser that has learned for some steps only."""
+    out = tmp_path_factory.mktemp("weak")
+    config = replace(SHORT, steps=12, batch_size=16, learning_rate=5e-3, ema=0.5)
+    return train(
+        WEAK, config, MaskedObjective(), TrainingData(FAMILY, puzzles, 16, 0), out, name="relational"
+    )
+
+
+def softmax(numbers: list[float]) -> list[float]:
+    total = sum(math.exp(number) for number in numbers)
+    return [math.exp(number) / total for number in numbers]
+
+
+def test_the_listwise_loss_by_hand() -> None:
+    score, teacher = torch.randn(3, 4, generator=seeded(0)), torch.randn(3, 4, generator=seeded(1))
+    blank = torch.tensor([[1, 1, 0, 1], [0, 1, 0, 0], [0, 0, 0, 0]]).bool()
+    found = listwise(score, teacher, blank, 0.5)
+    for row in range(3):
+        cells = [cell for cell in range(4) if blank[row, cell]]
+        q = softmax([float(teacher[row, cell]) / 0.5 for cell in cells]) if cells else []
+        s = softmax([float(score[row, cell]) for cell in cells]) if cells else []
+        by_hand = sum(a * math.log(a / b) for a, b in zip(q, s, strict=True))
+        assert found[row].item() == pytest.approx(by_hand, abs=1e-6)
+    assert listwise(teacher / 0.5, teacher, blank, 0.5).abs().max() < 1e-6
+
+
+def test_the_chance_of_a_right_blank_by_hand() -> None:
+    score = torch.tensor([[1.0, 2.0, 9.0, 0.0], [1.0, 2.0, 3.0, 4.0]])
+    blank = torch.tensor([[True, True, False, True], [True] * 4])
+    right = torch.tensor([[True, False, True, True], [False] * 4])
+    s = softmax([1.0, 2.0, 0.0])
+    assert missed(score, right, blank).tolist() == pytest.approx([-math.log(s[0] + s[2]), 0.0], abs=1e-6)
+
+
+@pytest.mark.parametrize("teacher", ["margin", "right", "solver"])
+def test_the_loss_of_a_batch_by_hand(teacher: str) -> None:
+    """One blank each but for one puzzle of three; the oracle's margins are 0.2, -0.3 and 0.5."""
+    p = [[0.5, 0.3, 0.2], [0.2, 0.5, 0.3], [0.1, 0.7, 0.2]]
+    clues, solution = torch.tensor([[0, 0, 0]]), torch.tensor([[1, 1, 2]])
+    rank = torch.tensor([[2, 0, 1]])
+    assert solution_margin(torch.tensor([p]).log(), solution)[0].tolist() == pytest.approx([0.2, -0.3, 0.5])
+    objective = ImitationObjective(teacher, 0.4, stuck=1.0, revealed=0.0, guesses=1)
+    head, s = Scores([0.5, 0.1, -0.4]), softmax([0.5, 0.1, -0.4])
+    loss, metrics = objective(table(p), head, clues, solution, rank, seeded(2))
+    if teacher == "right":
+        expected = -math.log(s[0] + s[2])
+    elif teacher == "margin":
+        q = softmax([0.2 / 0.4, -0.3 / 0.4, 0.5 / 0.4])
+        expected = sum(a * math.log(a / b) for a, b in zip(q, s, strict=True))
+    else:  # the rate of one puzzle is its offset, 0.6147: one blank is shown, the solver's first
+        q, s = softmax([-2 / 0.4, -1 / 0.4]), softmax([0.5, -0.4])
+        expected = sum(a * math.log(a / b) for a, b in zip(q, s, strict=True))
+    assert loss.item() == pytest.approx(expected, abs=1e-5)
+    regret = {"margin": 0.3, "right": 0.3, "solver": 1.0}[teacher]
+    assert metrics["regret"].item() == pytest.approx(regret, abs=1e-6)
+    assert metrics["first_right"].item() == metrics["first_right_margin"].item() == 1.0
+
+
+def test_states_of_the_solver_are_those_of_its_solve(puzzles: PuzzleBatch) -> None:
+    clues, solution, rank = (
+        torch.from_numpy(part).long() for part in (puzzles.clues, puzzles.solution, puzzles.rank)
+    )
+    shown = set()
+    for seed in range(20):
+        tokens = states_of_solver(clues, solution, rank, seeded(seed))
+        for row in range(len(clues)):
+            order = [int(rank[row, cell]) for cell in range(16) if tokens[row, cell] != clues[row, cell]]
+            assert sorted(order) == list(range(len(order)))
+            assert (tokens[row] == 0).any()
+            shown.add(len(order))
+        assert torch.equal(torch.where(tokens > 0, tokens, solution), solution)
+    assert shown >= set(range(8))
+
+
+def test_stuck_states_by_hand() -> None:
+    """Cells 0 and 1 are sure, 2 and 3 are not, the latter less; 2 is sure once 3 is filled."""
+
+    def denoiser(tokens: torch.Tensor) -> torch.Tensor:
+        lead = torch.tensor([0.999, 0.995, 0.6, 0.5]).repeat(len(tokens), 1)
+        lead[:, 2] = torch.where(tokens[:, 2] > 0, 0.0, torch.where(tokens[:, 3] > 0, 0.999, 0.6))
+        return torch.stack([(1 + lead) / 2, (1 - lead) / 2], -1).log()
+
+    clues = torch.zeros(4, 4, dtype=torch.int64)
+    clues[3, 3] = 2
+    solution = torch.full((4, 4), 2)
+    found = stuck_states(denoiser, clues, solution, torch.tensor([0, 1, 5, 0]), 0.99)
+    assert found.tolist() == [
+        [2, 2, 0, 0],
+        [2, 2, 2, 0],  # the surest was shown
+        [2, 2, 2, 0],  # the last that there is
+        [2, 2, 2, 2],  # there was none
+    ]
+    assert not clues[:3].any()
+
+
+def test_the_shares_of_the_states(puzzles: PuzzleBatch) -> None:
+    clues, solution = torch.from_numpy(puzzles.clues).long(), torch.from_numpy(puzzles.solution).long()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        denoiser = build_model(WEAK, FAMILY).eval()
+    for stuck, revealed in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.3, 0.4)):
+        objective = ImitationObjective(stuck=stuck, revealed=revealed)
+        tokens = objective.states(denoiser, clues, solution, seeded(0), None)
+        assert torch.equal(tokens[clues > 0], clues[clues > 0])
+        assert torch.equal(torch.where(tokens > 0, tokens, solution), solution)
+        if stuck == 1:  # an untrained network is sure of nothing: at most three blanks are shown
+            assert ((tokens != clues).sum(1) <= 3).all()
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (lambda: ImitationObjective("solvre"), "teacher='solvre': expected one of margin, right, solver"),
+        (lambda: ImitationObjective(temperature=0.0), "temperature=0.0"),
+        (lambda: ImitationObjective(stuck=0.8, revealed=0.3), "together at most 1"),
+        (lambda: ImitationObjective(guesses=0), "guesses=0"),
+    ],
+)
+def test_options_out_of_range_are_named(build: Callable[[], object], said: str) -> None:
+    with pytest.raises(UserInputError, match=said):
+        build()
+
+
+def run(
+    name: str, denoiser: nn.Module, puzzles: PuzzleBatch, out: Path, steps: int = 6, **hooks: Any
+) -> Path:
+    config = replace(SHORT, steps=steps, save_minutes=0.0)
+    data = TrainingData(FAMILY, puzzles, 8, 0)
+    return train(HEAD, config, partial(HEADS[name], denoiser), data, out, name=name, **hooks)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_only_the_head_learns_and_a_killed_training_resumes(
+    name: str, weak: Path, puzzles: PuzzleBatch, tmp_path: Path
+) -> None:
+    denoiser = load_model(weak).model  # its weights ask for gradients; none may reach them
+    before = weights_digest(denoiser)
+    whole = run(name, denoiser, puzzles, tmp_path / "whole")
+    assert weights_digest(denoiser) == before
+    assert all(parameter.grad is None for parameter in denoiser.parameters())
+
+    def stop(step: int, line: dict[str, float]) -> None:
+        if step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(name, denoiser, puzzles, tmp_path / "killed", progress=stop)
+    resumed = run(name, denoiser, puzzles, tmp_path / "killed")
+    ends = [weights_digest(load_model(path, head=True).model) for path in (whole, resumed)]
+    assert ends[0] == ends[1]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SHORT.seed)
+        fresh = build_model(HEAD, FAMILY)
+    assert weights_digest(fresh) != ends[0]
+
+
+def boaster(tokens: torch.Tensor) -> torch.Tensor:
+    """Surer where it guesses: 0.7 for the last legal value of a cell, 0.9 for the lowest of several."""
+    values = torch.arange(1, 5)
+    peers = (shared_constraints(incidence(16, FAMILY.graph().edges)) > 0).float()
+    legal = (peers @ (tokens[..., None] == values).float()) == 0
+    best = torch.where(legal.any(-1), legal.int().argmax(-1), 0)
+    p1 = torch.where(legal.sum(-1) == 1, 0.7, 0.9)[..., None]
+    return torch.where(F.one_hot(best, 4) > 0, p1, (1 - p1) / 3).log()
+
+
+@pytest.mark.parametrize("teacher", ["margin", "right"])
+def test_imitation_raises_the_agreement_with_the_oracle(
+    teacher: str, puzzles: PuzzleBatch, tmp_path: Path
+) -> None:
+    objective = partial(ImitationObjective(teacher, stuck=0.0, revealed=0.0), boaster)
+    config = replace(recipe("tiny", "learned_imitation", FAMILY, nn.Identity()).train, steps=120)
+    config = replace(config, batch_size=16, learning_rate=5e-3, validate_every=0, precision="fp32")
+    train(HEAD, config, objective, TrainingData(FAMILY, puzzles, 16, 0), tmp_path, name="learned_imitation")
+    first, *_, last = [json.loads(line) for line in (tmp_path / METRICS).read_text().splitlines()]
+    assert first["first_right_margin"] < 0.8
+    assert last["first_right"] > 0.95 > last["first_right_margin"] + 0.15
+    assert last["regret"] < first["regret"] / 3
+
+
+def test_recipes_of_heads(weak: Path) -> None:
+    denoiser = load_model(weak).model
+    for preset in ("tiny", "cpu", "paper"):
+        for name in HEADS:
+            chosen = recipe(preset, name, FAMILY, denoiser)
+            assert isinstance(chosen.model, OrderHeadConfig)
+            assert chosen.puzzles >= chosen.train.batch_size
+            assert chosen.tiers == FAMILY.tiers
+            assert isinstance(build_model(chosen.model, FAMILY), OrderHead)
+    with pytest.raises(UserInputError, match="give --denoiser"):
+        recipe("tiny", "learned_policy", FAMILY)
+    with pytest.raises(UserInputError, match="has many"):
+        recipe("tiny", "learned_policy", get_family("naesat"), denoiser)
+    with pytest.raises(UserInputError, match="did you mean 'learned_solver'"):
+        recipe("tiny", "learned_solvre", FAMILY)
+
+
+def command(*words: str | Path) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["planorder", "train", "sudoku-2x2", "--preset", "tiny", *map(str, words)])
+        try:
+            entrance.main()
+        except SystemExit as stop:
+            return int(stop.code or 0)
+    return 0
+
+
+def test_the_command_line(weak: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    short = ("--steps", "10", "--puzzles", "40", "--precision", "fp32", "--validate", "4")
+    out = tmp_path / "head"
+    words = (*short, "--model", "learned_imitation", "--denoiser", weak)
+    assert command(*words, "--out", out) == 0
+    loaded = load_model(out / "weights.safetensors", head=True)
+    said = loaded.info["objective"]
+    assert (said["teacher"], said["denoiser"]) == ("right", "relational")
+    assert said["denoiser_sha256"] == weights_digest(load_model(weak).model)
+    line = json.loads((out / METRICS).read_text().splitlines()[-1])
+    assert {"first_right", "regret", "val_exact_learned", "val_exact_top_margin"} <= line.keys()
+    policy = (*short[2:], "--steps", "1", "--model", "learned_policy", "--denoiser", weak)
+    policy = (*policy, "--batch-size", "2", "--init", out / "weights.safetensors")
+    assert command(*policy, "--out", tmp_path / "policy") == 0
+    other = tmp_path / "other.safetensors"
+    save_model(other, build_model(WEAK, FAMILY), header_of(WEAK, FAMILY, "relational", {}))
+    for denoiser, message in (
+        (other, "holds a training with denoiser_sha256="),
+        ("relational", "relational: no such checkpoint"),
+        (out / "weights.safetensors", "holds an order head"),
+        (pretrained("sudoku")["relational"], "expected a masked network on 'sudoku-2x2'"),
+    ):
+        capsys.readouterr()
+        assert command(*words[:-1], denoiser, "--out", out) == 2
+        assert message in capsys.readouterr().err
