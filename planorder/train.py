@@ -48,7 +48,7 @@ class Train:
     """folder for the state, metrics.jsonl and the weights"""
     model: str = "relational"
     """relational, shallow, transformer, ar-fixed, ar-random or ar-solver; or an order beside a frozen
-    network: learned_imitation, learned_solver or learned_policy"""
+    network: learned_imitation, learned_margin, learned_solver, learned_policy"""
     denoiser: str = "relational"
     """for learned orders: the network whose blanks they order, one that ships or a file of weights"""
     preset: str = "cpu"

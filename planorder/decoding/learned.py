@@ -25,7 +25,13 @@ SCORE = "the blank to which a trained head gives the highest score, likeliest va
 SOURCES = {
     "learned_imitation": (
         "arXiv:2602.09501 (Where-to-Unmask)",
-        "taught p(solution) - p(likeliest other) on true states",
+        "taught where p(solution) - p(likeliest other) > 0, so that the likeliest value is right",
+        "taught the sign of the oracle's margin, not its size; reads probabilities and the graph, no hidden "
+        "states",
+    ),
+    "learned_margin": (
+        "arXiv:2602.09501 (Where-to-Unmask)",
+        "taught p(solution) - p(likeliest other)",
         "a softmax over the blanks instead of PiRank; reads probabilities and the graph, no hidden states",
     ),
     "learned_policy": (

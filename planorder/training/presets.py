@@ -37,6 +37,7 @@ MODELS = {
 
 HEADS: dict[str, ImitationObjective | PolicyObjective] = {
     "learned_imitation": ImitationObjective("right", stuck=0.75, revealed=0.125),
+    "learned_margin": ImitationObjective("margin", stuck=0.75, revealed=0.125),
     "learned_solver": ImitationObjective("solver", temperature=1.0),
     "learned_policy": PolicyObjective(),
 }
@@ -179,6 +180,7 @@ def schedule(preset: str, model: str, family: AbstractFamily) -> tuple[TrainConf
 
 HEAD_BUDGETS: dict[str, dict[str, Any]] = {
     "learned_imitation": {"steps": 600, "batch_size": 64, "learning_rate": 2e-3},
+    "learned_margin": {"steps": 600, "batch_size": 64, "learning_rate": 2e-3},
     "learned_solver": {"steps": 1500, "batch_size": 64, "learning_rate": 2e-3},
     "learned_policy": {"steps": 200, "batch_size": 24, "learning_rate": 5e-4},
 }
