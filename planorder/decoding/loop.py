@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from planorder.decoding.budgets import Bernoulli, Schedule
 from planorder.decoding.random import Uniforms
-from planorder.decoding.remask import top_cells
+from planorder.decoding.remask import never, top_cells
 from planorder.decoding.rows import BAD_LOGITS, BAD_SCORE, SOUND, Rows, empty_result, open_rows, write_rows
 from planorder.decoding.strategies import Strategy, with_options
 from planorder.decoding.view import Decoded, StepView
@@ -151,12 +152,50 @@ def advance(
     def evaluate(tokens: torch.Tensor) -> torch.Tensor:
         ahead = tokens.flatten(0, -2)
         looks_each = len(ahead) // len(n_blank)
-        looks.add_(looks_each * (n_blank > 0))
+        looks.add_(looks_each * ((n_blank > 0) & ~is_idle(strategy, view)))
         edges = None if rows.edges is None else rows.edges.repeat_interleave(looks_each, 0)
         return log_probs_of(ahead, edges).unflatten(0, tokens.shape[:-1])
 
-    step_of_rows = torch.full_like(rows.n_blank_start, step)
-    view = StepView(
+    view = view_of(rows, log_probs, step, total, evaluate)
+    view = strategy.remember(view)
+    seen = strategy.look(view)
+    score = strategy.noise(seen, strategy.order(seen).double())
+    allowed = blank & (seen.allowed | ~(seen.allowed & blank).any(1)[:, None])
+    if step + 1 == total:
+        reopen, n_fill, allowed = torch.zeros_like(blank), n_blank, blank
+    else:
+        count = strategy.budget(seen, score).minimum(allowed.sum(1))
+        reopen = strategy.remask(seen, score, count) & ~blank & ~rows.clue & (n_blank > 0)[:, None]
+        n_fill = (count + reopen.sum(1)).clamp(min=0).minimum(allowed.sum(1))
+    fill, values = top_cells(score, allowed, n_fill), strategy.pick(seen)
+    if strategy.revise:
+        held = ~blank & ~rows.clue & ~reopen & (n_blank > 0)[:, None]
+        fill = fill | (held & (values != rows.tokens))
+    return commit(rows, view, score, fill, reopen, values, looks)
+
+
+def is_idle(strategy: Strategy, view: StepView) -> torch.Tensor:
+    """bool ``[batch]``: rows that a schedule leaves as they are in this step, whatever the score.
+
+    A look ahead is not counted there, as a state that did not change is not: nothing depends on it.
+    """
+    last = view.step + 1 == view.total_steps
+    if not isinstance(strategy.budget, Schedule | Bernoulli) or strategy.remask is not never:
+        return torch.zeros_like(last)
+    nothing = torch.zeros_like(view.log_probs[..., 0], dtype=torch.float64)
+    return (strategy.budget(view, nothing) == 0) & ~last
+
+
+def view_of(
+    rows: Rows,
+    log_probs: torch.Tensor,
+    step: int,
+    total: int,
+    evaluate: Callable[[torch.Tensor], torch.Tensor],
+) -> StepView:
+    """What the rules may see of these rows, all blanks allowed."""
+    blank, step_of_rows = rows.tokens == MASK, torch.full_like(rows.n_blank_start, step)
+    return StepView(
         log_probs=log_probs,
         tokens=rows.tokens,
         clue=rows.clue,
@@ -174,21 +213,6 @@ def advance(
         uniform=Uniforms(rows.key, step_of_rows, rows.tokens.shape[1]),
         evaluate=evaluate,
     )
-    view = strategy.remember(view)
-    seen = strategy.look(view)
-    score = strategy.noise(seen, strategy.order(seen).double())
-    allowed = blank & (seen.allowed | ~(seen.allowed & blank).any(1)[:, None])
-    if step + 1 == total:
-        reopen, n_fill, allowed = torch.zeros_like(blank), n_blank, blank
-    else:
-        count = strategy.budget(seen, score).minimum(allowed.sum(1))
-        reopen = strategy.remask(seen, score, count) & ~blank & ~rows.clue & (n_blank > 0)[:, None]
-        n_fill = (count + reopen.sum(1)).clamp(min=0).minimum(allowed.sum(1))
-    fill, values = top_cells(score, allowed, n_fill), strategy.pick(seen)
-    if strategy.revise:
-        held = ~blank & ~rows.clue & ~reopen & (n_blank > 0)[:, None]
-        fill = fill | (held & (values != rows.tokens))
-    return commit(rows, view, score, fill, reopen, values, looks)
 
 
 def commit(

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from planorder.decoding import Strategy, decode, get_strategy
+from planorder.decoding.budgets import Bernoulli, Schedule
 from planorder.decoding.lookahead import BELOW, LookAhead, Wino, entropy, leave_one_out
 from planorder.decoding.orders import TopMargin, TopProb, left_to_right, neg_entropy
 from planorder.decoding.picks import Sample
@@ -124,6 +125,17 @@ def test_with_one_candidate_or_a_bypass_the_proposal_decides(rule: LookAhead) ->
     assert np.array_equal(found.cells, plain.cells)
     assert np.array_equal(found.step, plain.step)
     assert np.array_equal(found.passes, plain.passes * (1 + min(rule.candidates, 8)))
+
+
+@pytest.mark.parametrize("budget", [Schedule("linear"), Bernoulli()])
+def test_a_step_that_fills_nothing_counts_no_looks(budget: Schedule | Bernoulli) -> None:
+    batch = small_batch()
+    found = decode(HashModel(4), batch, Strategy("ahead", LookAhead(2), budget=budget, steps=40))
+    acting = np.array([len(set(row[row >= 0].tolist())) for row in found.step])
+    assert np.array_equal(found.passes, 3 * acting), (
+        "the model's own pass and two looks, where cells are filled"
+    )
+    assert (acting < 40).all()
 
 
 def test_a_cold_draw_of_candidates_is_the_order_itself() -> None:
