@@ -26,6 +26,7 @@ from planorder.console import (
 from planorder.decoding import Strategy, with_options
 from planorder.decoding.adaptive import BestOfRuns, CumulativeError, EntropyBound, Factor, Stable
 from planorder.decoding.budgets import Bernoulli, Fixed, Schedule, Threshold
+from planorder.decoding.picks import argmax
 from planorder.models.checkpoint import LoadedModel, weights_digest
 from planorder.results.analysis_figures import STEPS, accuracy_frontier
 from planorder.results.evaluate import Outcome
@@ -174,7 +175,8 @@ def measured(
 ) -> list[dict[str, Any]]:
     """The rows of all points; those that the folder has not yet are decoded and written, under one bar.
 
-    Of the folder's config it reads n, seed, device, precision and batch_size.
+    Where solutions are many, values that would be the likeliest are sampled, as in the table. Of the folder's
+    config it reads n, seed, device, precision and batch_size.
     """
     config, missing = folder.config, [job for job in jobs if folder.read(job[0]) is None]
     batches: dict[str, PuzzleBatch] = {}
@@ -184,6 +186,8 @@ def measured(
             tier = point["tier"]
             if tier not in batches:
                 batches[tier] = loaded.family.generate("test", tier, n, workers=2, progress=advance)
+            if strategy.pick is argmax and not loaded.family.unique:
+                strategy = with_options(strategy, pick="sample")
             options = (config["seed"], config["device"], config["precision"], config["batch_size"], 0.0)
             outcome = run_job((tier, loaded, strategy), batches[tier], *options, advance)
             folder.write(point, row_of(outcome, point))

@@ -60,8 +60,9 @@ class Sweep:
     """none, gumbel:0.5, gaussian:0.1; constant, or fading with :annealed; at most four"""
     scales: str = "prob"
     """what noise is added to: prob (p1 or p1 - p2), log (of it), logits (before p1 and p2 are read)"""
-    pick: Literal["argmax", "sample", "noised"] = "argmax"
-    """values: likeliest, sampled, or likeliest under the noise on the logits (Gumbel-max)"""
+    pick: Literal["argmax", "sample", "noised"] | None = None
+    """values: likeliest, sampled, or likeliest under the noise on the logits (default: likeliest; sampled
+    where solutions are many)"""
     seed: int = 0
     """of every random choice while decoding"""
     device: DeviceName = "auto"
@@ -115,7 +116,8 @@ def points(args: Sweep) -> list[Point]:
     numbers += [("K", int(k)) for k in listed(args, "ks")]
     blurs = [(noise, scale) for noise in noises for scale in (scales if noise != NO_NOISE else [NO_NOISE])]
     orders = listed(args, "orders")
-    found = [(order, *at, *blur, args.pick) for at in numbers for blur in blurs for order in orders]
+    pick = args.pick or ("argmax" if get_family(args.family).unique else "sample")
+    found = [(order, *at, *blur, pick) for at in numbers for blur in blurs for order in orders]
     if not found:
         raise UserInputError("nothing to sweep: give --orders, --noises, --scales, and --steps or --ks")
     return [dict(zip(POINT, values, strict=True)) for values in found]

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from planorder import bench
 from planorder.bench import Bench, chosen_strategies, pick_of, run_bench
 from planorder.console import command_line
+from planorder.decoding import decode, get_strategy, with_options
 from planorder.decoding.picks import Sample, argmax
+from planorder.frontier import Frontier, run_frontier
 from planorder.models import build_model
-from planorder.models.checkpoint import model_header, save_model
+from planorder.models.checkpoint import load_model, model_header, save_model
+from planorder.results.evaluate import score
 from planorder.results.report import legend
 from planorder.results.runs import Run, load_run
 from planorder.results.stats import mean_interval
@@ -147,3 +152,17 @@ def test_the_network_that_ships_makes_up_sequences_that_agree(tmp_path: Path) ->
     assert len(np.unique(cells, axis=0)) == 8
     assert found.results["cell"].item() > 0.94, "naive guessing is right in three of four"
     assert 0.3 < (cells[:, :25] == 1).mean() < 0.7
+
+
+def test_a_frontier_samples_too(weights: dict[str, Path], tmp_path: Path) -> None:
+    asked = Frontier("naesat", checkpoint=weights["relational"], n=N, orders="top_margin", steps="4")
+    run_frontier(replace(asked, precision="fp32", device="cpu", out=tmp_path / "run"))
+    table = pd.read_csv(tmp_path / "run" / "frontier.csv")
+    strategy = with_options(get_strategy("top_margin"), steps=4)
+    batch, model = FAMILY.generate("test", FAMILY.tiers[0], N), load_model(weights["relational"]).model
+    means = {}
+    for pick in ("sample", "argmax"):
+        found = decode(model, batch, with_options(strategy, pick=pick))
+        means[pick] = score(FAMILY, batch, found.cells, found.passes)["cell"].mean()
+    assert table["cell"].tolist() == pytest.approx([means["sample"]])
+    assert means["sample"] != means["argmax"]

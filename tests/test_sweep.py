@@ -104,6 +104,12 @@ def test_settings_are_the_product_and_no_noise_stands_once():
     assert {(point["setting"], point["value"]) for point in found} == {("T", 50), ("T", 5), ("K", 2)}
 
 
+@pytest.mark.parametrize(("family", "pick"), [("sudoku", "argmax"), ("naesat", "sample")])
+def test_values_are_sampled_where_solutions_are_many(family: str, pick: str):
+    assert {point["pick"] for point in points(Sweep(family))} == {pick}
+    assert {point["pick"] for point in points(Sweep(family, pick="argmax"))} == {"argmax"}
+
+
 def point_of(*values: str | int) -> dict[str, str | int]:
     return dict(zip(POINT, values, strict=True))
 
