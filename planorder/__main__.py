@@ -8,6 +8,9 @@ from importlib import import_module
 
 COMMANDS = {
     "train": ("planorder.train", "main", "train a network of the table, or go on with one"),
+    "nelbo": ("planorder.nelbo", "main", "bound and exact likelihood of solutions under a masked network"),
+    "reproduce": ("planorder.reproduce", "main", "tables and figures of Kim et al., theirs beside ours"),
+    "ablation": ("planorder.ablation", "main", "training objectives x strategies at equal tokens"),
     "orders": ("planorder.catalogue", "orders_main", "list the strategies: rule, cost, source"),
     "cite": ("planorder.catalogue", "cite_main", "print the BibTeX entries of the strategies' papers"),
 }

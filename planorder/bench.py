@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from difflib import get_close_matches
@@ -23,6 +24,10 @@ from planorder.console import (
 )
 from planorder.decoding import Strategy, decode, get_strategy, paper_protocol, with_options
 from planorder.decoding.autoregressive import decode_autoregressive
+from planorder.decoding.d3pm import D3PM, decode_d3pm, process_of
+from planorder.decoding.shards import decode_on_ranks
+from planorder.decoding.view import Decoded
+from planorder.distributed import check_one_rank, world
 from planorder.models import AutoregressiveModel, parameter_count
 from planorder.models.checkpoint import LoadedModel, load_model, pretrained
 from planorder.results.evaluate import Outcome, score
@@ -38,6 +43,7 @@ EXAMPLES = """  python -m planorder.bench sudoku
   python -m planorder.bench sudoku --orders vanilla,top_margin --protocol paper
   python -m planorder.bench sudoku --puzzles my_puzzles.txt --orders top_margin
   python -m planorder.bench sudoku --frontier --out runs/frontier
+  torchrun --nproc-per-node 2 -m -- planorder.bench sudoku --n 10000
   python -m planorder.bench sudoku --checkpoint runs/mine/weights.safetensors --device cuda --n 10000"""
 
 ORDERS = ("vanilla", "random", "left_to_right", "top_prob", "top_margin", "neg_entropy", "solver_order")
@@ -88,7 +94,7 @@ class Bench:
 
 
 Job = tuple[str, LoadedModel, Strategy | None]
-"""A tier, a network and its strategy; None is for an autoregressive one, which chooses its cells itself."""
+"""A tier, a network and its strategy; None is for a network that has a way of its own, see `own_way`."""
 
 
 def chosen_strategies(args: Bench) -> list[Strategy]:
@@ -151,6 +157,16 @@ def chosen_puzzles(args: Bench, family: AbstractFamily) -> dict[str, PuzzleBatch
         }
 
 
+def own_way(loaded: LoadedModel) -> str | None:
+    """What tables call the only way to decode a network, or None for a masked one, which takes strategies.
+
+    An autoregressive network chooses its cells itself; one of D3PM's noise of values refines them all.
+    """
+    if isinstance(loaded.model, AutoregressiveModel):
+        return FREE
+    return D3PM if process_of(loaded.info) else None
+
+
 def run_job(
     job: Job,
     batch: PuzzleBatch,
@@ -161,7 +177,7 @@ def run_job(
     temperature: float,
     progress: Callable[[int], None],
 ) -> Outcome:
-    """Decodes the puzzles of a tier with one network and strategy, and judges them.
+    """Decodes the puzzles of a tier with one network and strategy, on all ranks, and judges them.
 
     The temperature is that of an autoregressive network, which has no strategy.
     """
@@ -173,17 +189,22 @@ def run_job(
         "precision": precision,
         "progress": progress,
     }
-    started = time.perf_counter()
-    if strategy is None:
+
+    def decode_rows(rows: PuzzleBatch) -> Decoded:
+        if strategy is not None:
+            return decode(loaded.model, rows, strategy, **options)
+        if process := process_of(loaded.info):
+            return decode_d3pm(loaded.model, rows, process, **options)
         assert isinstance(loaded.model, AutoregressiveModel)
-        decoded = decode_autoregressive(loaded.model.to(device), batch, temperature=temperature, **options)
-    else:
-        decoded = decode(loaded.model, batch, strategy, **options)
+        return decode_autoregressive(loaded.model.to(device), rows, temperature=temperature, **options)
+
+    started = time.perf_counter()
+    decoded = decode_on_ranks(decode_rows, batch, batch_size, progress)
     return Outcome(
         family=batch.family,
         tier=tier,
         model=loaded.name,
-        strategy=strategy.name if strategy else FREE,
+        strategy=strategy.name if strategy else str(own_way(loaded)),
         seed=seed,
         seconds=time.perf_counter() - started,
         parameters=parameter_count(loaded.model),
@@ -212,8 +233,9 @@ def decode_all(
 
 
 def run_bench(args: Bench) -> None:
-    """Checks what was asked, decodes, writes the run folder, prints the tables."""
+    """Checks what was asked, decodes, writes the run folder, prints the tables; rank 0 does the last two."""
     if args.frontier:
+        check_one_rank("--frontier")
         from planorder.frontier import frontier_of, run_frontier  # which decodes with this module
 
         return run_frontier(frontier_of(args))
@@ -224,16 +246,16 @@ def run_bench(args: Bench) -> None:
         raise UserInputError(f"--batch-size {args.batch_size}: expected at least 1 puzzle at a time")
     out = args.out or Path("runs") / f"{family.name}-{datetime.now():%Y%m%d-%H%M%S}"
     config = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(args).items()}
-    with RunFolder(out, config, args.overwrite) as run:
+    with RunFolder(out, config, args.overwrite) if world().first else nullcontext() as run:
         batches = chosen_puzzles(args, family)
         jobs: list[Job] = []
         for tier in batches:
             for model in models:
-                free = isinstance(model.model, AutoregressiveModel)
-                jobs += (
-                    [(tier, model, None)] if free else [(tier, model, strategy) for strategy in strategies]
-                )
+                chosen = [None] if own_way(model) else strategies
+                jobs += [(tier, model, strategy) for strategy in chosen]
         outcomes = decode_all(jobs, batches, args, device)
+        if run is None:
+            return
         shown = write_tables(run, outcomes, batches, family)
         names = write_figures(run, outcomes, batches, family)
     print(shown)
@@ -241,4 +263,4 @@ def run_bench(args: Bench) -> None:
 
 
 if __name__ == "__main__":
-    command_line("planorder.bench", Bench, run_bench, EXAMPLES)
+    command_line("planorder.bench", Bench, run_bench, EXAMPLES, on_ranks=True)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from typing import Literal, TypeVar
 
 import torch
 import tyro
 from tqdm import tqdm
 
-from planorder.training.loop import autocast_dtype
+from planorder.distributed import check_one_rank, check_restarts, joined, world
+from planorder.training.config import autocast_dtype
 from puzzles.base import UserInputError
 
 Arguments = TypeVar("Arguments")
@@ -22,36 +24,63 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # names of glibc's malloc.h
 
 
 def command_line(
-    program: str, kind: type[Arguments], command: Callable[[Arguments], None], examples: str
+    program: str,
+    kind: type[Arguments],
+    command: Callable[[Arguments], None],
+    examples: str,
+    *,
+    on_ranks: bool = False,
 ) -> None:
     """Parses the command line of ``python -m program`` into ``kind`` and runs the command.
 
-    Exit codes: 0, 2 for a user's mistake (one line on stderr), 130 for Ctrl-C.
+    Under torchrun all ranks do so, if the command is one that shares its work out (``on_ranks``), and the
+    first that meets an error tells it. Exit codes: 0, 2 for a user's mistake (one line on stderr), 130 for
+    Ctrl-C.
     """
-    arguments = tyro.cli(
-        kind, prog=f"python -m {program}", description=f"{kind.__doc__}\n\nexamples:\n{examples}"
-    )
-    try:
-        command(arguments)
-    except UserInputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("\nstopped by Ctrl-C: nothing half-written was left behind", file=sys.stderr)
-        raise SystemExit(130) from None
+    with joined() as speaks:
+        try:
+            with nullcontext() if world().first else muted():
+                arguments = tyro.cli(
+                    kind, prog=f"python -m {program}", description=f"{kind.__doc__}\n\nexamples:\n{examples}"
+                )
+            check_restarts()
+            if not on_ranks:
+                check_one_rank(f"python -m {program}")
+            command(arguments)
+        except UserInputError as error:
+            if speaks():
+                print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            raise SystemExit(2) from None
+        except KeyboardInterrupt:
+            if speaks():
+                print("\nstopped by Ctrl-C: nothing half-written was left behind", file=sys.stderr)
+            raise SystemExit(130) from None
+
+
+@contextmanager
+def muted() -> Iterator[None]:
+    """Drops what the block prints: help and mistakes that rank 0 tells."""
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        yield
 
 
 def resolve_device(name: DeviceName) -> str:
     """ "cpu" or "cuda"; "auto" takes the GPU where there is one.
 
     Raises:
-        UserInputError: "cuda" without a GPU that PyTorch can use.
+        UserInputError: "cuda" without a GPU that PyTorch can use, or with more ranks than GPUs.
     """
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
         raise UserInputError(
             "--device cuda: PyTorch sees no GPU here; use --device cpu or a CUDA build of PyTorch"
+        )
+    here = int(os.environ["LOCAL_WORLD_SIZE"]) if world().size > 1 else 1  # as torchrun says
+    if name == "cuda" and here > torch.cuda.device_count():
+        raise UserInputError(
+            f"--device cuda: {here} ranks on a machine with {torch.cuda.device_count()} GPUs: expected at "
+            "most a rank a GPU; give torchrun a smaller --nproc-per-node, or --device cpu"
         )
     return name
 
@@ -84,6 +113,14 @@ def use_all_cores() -> None:
 
 @contextmanager
 def progress_bar(total: int, label: str, unit: str = "puzzle") -> Iterator[Callable[[int], None]]:
-    """A bar on stderr; gives the function that moves it on."""
-    with tqdm(total=total, desc=label, unit=unit, file=sys.stderr, dynamic_ncols=True, smoothing=0.05) as bar:
+    """A bar on stderr, on rank 0; gives the function that moves it on."""
+    with tqdm(
+        total=total,
+        desc=label,
+        unit=unit,
+        file=sys.stderr,
+        dynamic_ncols=True,
+        smoothing=0.05,
+        disable=not world().first,
+    ) as bar:
         yield lambda n: (bar.update(n), None)[1]

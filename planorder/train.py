@@ -14,9 +14,11 @@ from tqdm import tqdm
 from planorder.console import DeviceName, command_line, progress_bar, resolve_device, use_all_cores
 from planorder.decoding import Strategy, get_strategy, with_options
 from planorder.decoding.autoregressive import decode_autoregressive
+from planorder.decoding.d3pm import decode_d3pm
 from planorder.decoding.learned import strategy_of
 from planorder.decoding.loop import decode
 from planorder.decoding.view import Decoded
+from planorder.distributed import first_rank_first, world
 from planorder.models import AutoregressiveModel, OrderHead
 from planorder.models.checkpoint import LoadedModel, load_model, pretrained, weights_digest
 from planorder.results.environment import environment
@@ -24,8 +26,11 @@ from planorder.results.evaluate import score
 from planorder.results.files import one_line_errors
 from planorder.training.data import TrainingData
 from planorder.training.loop import Validate, train
+from planorder.training.objectives import Objective
+from planorder.training.objectives.d3pm import D3PMObjective
 from planorder.training.objectives.masked import MaskedObjective
 from planorder.training.presets import HEADS, Recipe, recipe
+from planorder.training.shards import own_shards
 from puzzles import get_family
 from puzzles.base import AbstractFamily, PuzzleBatch, UserInputError, concatenate
 from puzzles.storage import load, save
@@ -33,6 +38,8 @@ from puzzles.storage import load, save
 EXAMPLES = """  python -m planorder train sudoku --out runs/mine
   python -m planorder train sudoku --model ar-solver --preset cpu --out runs/ar-solver
   python -m planorder train sudoku-2x2 --preset tiny --out runs/tiny
+  python -m planorder train sudoku --objective mdlm --out runs/mdlm
+  torchrun --nproc-per-node 2 -m planorder train sudoku --shards 2 --out runs/two
   python -m planorder train sudoku --data puzzles.npz --steps 20000 --device cuda --out runs/long"""
 
 VALIDATION_ORDERS = ("vanilla", "top_prob", "top_margin")
@@ -49,6 +56,10 @@ class Train:
     model: str = "relational"
     """relational, shallow, transformer, ar-fixed, ar-random or ar-solver; or an order beside a frozen
     network: learned_imitation, learned_margin, learned_solver, learned_policy"""
+    objective: str | None = None
+    """of masked networks (masked): masked, mdlm, mdlm_T, md4, md4_T, md4_poly, ao_arm, llada, mgdm,
+    mgdm_reciprocal, rdm, rdm_reciprocal, rdm_none, puma, d3pm_uniform, d3pm_absorbing, d3pm_gaussian,
+    d3pm_nearest; see docs/objectives.md"""
     denoiser: str = "relational"
     """for learned orders: the network whose blanks they order, one that ships or a file of weights"""
     preset: str = "cpu"
@@ -65,6 +76,8 @@ class Train:
     """optimiser steps (the preset's)"""
     batch_size: int | None = None
     """puzzles a step (the preset's)"""
+    shards: int = 1
+    """parts of a batch, each with random masks of its own, for torchrun: a multiple of its ranks"""
     learning_rate: float | None = None
     """peak learning rate (the preset's)"""
     balance: float | None = None
@@ -102,13 +115,18 @@ def frozen_network(args: Train, family: AbstractFamily, device: str) -> LoadedMo
 
 def chosen_recipe(args: Train, family: AbstractFamily, denoiser: nn.Module | None = None) -> Recipe:
     """The preset's recipe with what the user set."""
-    base = recipe(args.preset, args.model, family, denoiser)
+    base = recipe(args.preset, args.model, family, denoiser, args.objective)
     given = {
         name: getattr(args, name) for name in ("steps", "batch_size", "learning_rate", "balance", "by_size")
     }
     given = {name: value for name, value in given.items() if value is not None}
     train_config = replace(
-        base.train, seed=args.seed, precision=args.precision, compile=args.compile, **given
+        base.train,
+        seed=args.seed,
+        shards=args.shards,
+        precision=args.precision,
+        compile=args.compile,
+        **given,
     )
     puzzles = base.puzzles if args.puzzles is None else args.puzzles
     if not args.data and puzzles < train_config.batch_size:
@@ -119,7 +137,9 @@ def chosen_recipe(args: Train, family: AbstractFamily, denoiser: nn.Module | Non
         family.generate("train", tier, 0)  # an unknown tier is refused before anything is written
     if args.revealed is not None:
         if not isinstance(objective, MaskedObjective):
-            raise UserInputError(f"--revealed {args.revealed}: {args.model} has no masks; drop it")
+            raise UserInputError(
+                f"--revealed {args.revealed}: expected a masked network and objective masked or puma; drop it"
+            )
         objective = replace(objective, revealed=args.revealed)
     return replace(base, train=train_config, objective=objective, puzzles=puzzles, tiers=tiers)
 
@@ -147,10 +167,12 @@ def training_puzzles(args: Train, family: AbstractFamily, n: int, tiers: tuple[s
     return batch
 
 
-def validation(family: AbstractFamily, n: int, seed: int, device: str) -> Validate | None:
+def validation(
+    family: AbstractFamily, n: int, seed: int, device: str, objective: Objective | None = None
+) -> Validate | None:
     """The family's headline accuracy by order on its validation split; an eighth as many steps as cells.
 
-    Where puzzles have many solutions, values are sampled.
+    Where puzzles have many solutions, values are sampled. A network for noise of values has its own sampler.
     """
     if not n:
         return None
@@ -165,6 +187,9 @@ def validation(family: AbstractFamily, n: int, seed: int, device: str) -> Valida
             heat = float(not family.unique)
             decoded = decode_autoregressive(model, batch, seed=seed, device=device, temperature=heat)
             return {name_of("free"): accuracy(decoded)}
+        if isinstance(objective, D3PMObjective) and not objective.process.absorbs:
+            decoded = decode_d3pm(model, batch, objective.process, seed=seed, device=device)
+            return {name_of("d3pm"): accuracy(decoded)}
         found = {}
         for name in VALIDATION_ORDERS:
             strategy = with_options(get_strategy(name), steps=max(family.n_cells // 8, 1), pick=pick)
@@ -210,23 +235,32 @@ def run_train(args: Train) -> None:
     family, device = get_family(args.family), resolve_device(args.device)
     beside = frozen_network(args, family, device)
     chosen = chosen_recipe(args, family, beside.model if beside else None)
+    own_shards(args.shards)  # a mistake is told before puzzles are generated
     begun = initial(args.init, args.model) if args.init else None
-    puzzles = training_puzzles(args, family, chosen.puzzles, chosen.tiers)
+    with first_rank_first():
+        puzzles = training_puzzles(args, family, chosen.puzzles, chosen.tiers)
     data = TrainingData(
         family, puzzles, chosen.train.batch_size, args.seed, chosen.train.balance, chosen.train.by_size
     )
     words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     command = " ".join(["python -m planorder train", *words])  # without the places of this machine
     facts = {"environment": environment(), "command": command, "preset": args.preset, "puzzles": len(puzzles)}
+    if not beside and not args.model.startswith("ar-"):
+        facts["objective_name"] = args.objective or "masked"
     if begun:
         facts["init"] = begun.info
-    validate = validation(family, args.validate, args.seed, device) if not beside else None
+    validate = validation(family, args.validate, args.seed, device, chosen.objective)
     if beside:
         digest = {"denoiser": beside.name, "denoiser_sha256": weights_digest(beside.model)}
         facts["objective"] = asdict(HEADS[args.model]) | digest
         validate = head_validation(family, args.validate, args.seed, device, beside.model)
     with tqdm(
-        total=chosen.train.steps, desc=args.model, unit="step", file=sys.stderr, dynamic_ncols=True
+        total=chosen.train.steps,
+        desc=args.model,
+        unit="step",
+        file=sys.stderr,
+        dynamic_ncols=True,
+        disable=not world().first,
     ) as bar:
 
         def show(step: int, line: dict[str, float]) -> None:
@@ -246,9 +280,10 @@ def run_train(args: Train) -> None:
             device=device,
             progress=show,
         )
-    print(json.dumps({"weights": weights.name, "folder": str(args.out)}))
+    if world().first:
+        print(json.dumps({"weights": weights.name, "folder": str(args.out)}))
 
 
 def main() -> None:
     """The command line."""
-    command_line("planorder train", Train, run_train, EXAMPLES)
+    command_line("planorder train", Train, run_train, EXAMPLES, on_ranks=True)

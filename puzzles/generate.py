@@ -1,19 +1,22 @@
 """Generates puzzles into a file: `python -m puzzles.generate sudoku --n 200000 --out train.npz`.
 
-The work is done in shards beside the file, so that a run that was stopped goes on where it was. The bytes of
-the result depend on family, split, tier and number alone, not on the workers or on where runs were stopped.
+The work is done in shards beside the file, so that a run that was stopped goes on where it was, and several
+machines can share it (`--shard 0/4`). The bytes of the result depend on family, split, tier and number alone,
+not on the workers, the machines or where runs were stopped.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 from tqdm import tqdm
 
 from puzzles import FAMILIES, get_family
@@ -27,9 +30,14 @@ _EXAMPLES = """examples:
   python -m puzzles.generate sudoku --n 200000 --out train.npz
   python -m puzzles.generate sudoku --n 2000 --split test --tier hard --out hard.npz
   python -m puzzles.generate sudoku-2x3 --n 10000 --out small.npz --workers 1
+  python -m puzzles.generate sudoku --n 1800000 --out train.npz --shard 0/4
 
-A run that was stopped goes on where it was when the same command is given again.
+A run that was stopped goes on where it was when the same command is given again. Machines that share the work
+each get --shard I/N, I from 0 to N - 1; after them the command without --shard joins what they made.
 """
+
+Turn = tuple[int, int]
+"""(i, n): every n-th shard, from number i, counted from 0."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,6 +62,29 @@ def generate_file(
     Raises:
         UserInputError: the file exists, cannot be written, or the stream is unknown.
     """
+    shards = generate_shards(family, n, out, split, tier, workers)
+    digest = save(out, concatenate(list(shards.values())))
+    _remove(parts_folder(out), list(shards))
+    return digest
+
+
+def generate_shards(
+    family: AbstractFamily,
+    n: int,
+    out: Path,
+    split: str = "train",
+    tier: str = LOGIC,
+    workers: int = 1,
+    turn: Turn = (0, 1),
+) -> dict[Path, PuzzleBatch]:
+    """Makes the shards of a file that are not whole yet; all of them, or those of one machine in turn.
+
+    Returns:
+        The shards of this turn, in order, by their files.
+
+    Raises:
+        UserInputError: as `generate_file`.
+    """
     if os.path.exists(out):  # False, and no error, where the name is too long or the folder closed
         raise UserInputError(f"{out}: exists; remove it or name another file")
     family.generate(split, tier, 0)  # an unknown stream is refused before anything is written
@@ -64,21 +95,19 @@ def generate_file(
         raise UserInputError(
             f"{parts}: cannot make this folder ({error.strerror}); write elsewhere"
         ) from error
-    ranges = [(start, min(SHARD, n - start)) for start in range(0, n, SHARD)]
-    shards = [parts / f"{family.version}-{split}-{tier}-{start:010d}-{size}.npz" for start, size in ranges]
-    batches = []
-    with tqdm(total=n, unit="puzzle", unit_scale=True, desc=f"{family.version} {split}/{tier}") as bar:
-        for (start, size), shard in zip(ranges, shards, strict=True):
-            batch = _whole_shard(shard)
+    ranges = [(start, min(SHARD, n - start)) for start in range(0, n, SHARD)][turn[0] :: turn[1]]
+    total, made = sum(size for _, size in ranges), {}
+    with tqdm(total=total, unit="puzzle", unit_scale=True, desc=f"{family.version} {split}/{tier}") as bar:
+        for start, size in ranges:
+            shard = parts / f"{family.version}-{split}-{tier}-{start:010d}-{size}.npz"
+            batch = _whole_shard(shard, start, size)
             if batch is None:
                 batch = family.generate(split, tier, size, start=start, workers=workers, progress=bar.update)
                 save(shard, batch)
             else:
                 bar.update(size)
-            batches.append(batch)
-    digest = save(out, concatenate(batches))
-    _remove(parts, shards)
-    return digest
+            made[shard] = batch
+    return made
 
 
 def parts_folder(out: Path) -> Path:
@@ -86,10 +115,12 @@ def parts_folder(out: Path) -> Path:
     return out.with_name(f"{out.name}.parts")
 
 
-def _whole_shard(shard: Path) -> PuzzleBatch | None:
-    """A shard that an earlier run finished; None where there is none or it is damaged."""
+def _whole_shard(shard: Path, start: int, size: int) -> PuzzleBatch | None:
+    """A shard that was finished before; None where there is none, or it is damaged or holds other puzzles."""
     with suppress(UserInputError):
-        return load(shard)
+        batch = load(shard)
+        if np.array_equal(batch.index, np.arange(start, start + size)):
+            return batch
     return None
 
 
@@ -110,6 +141,14 @@ def count(text: str) -> int:
     return value
 
 
+def _turn(text: str) -> Turn:
+    """ "I/N" of the command line."""
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not found or not int(found[1]) < int(found[2]):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected I/N with I from 0 to N - 1, e.g. 0/4")
+    return int(found[1]), int(found[2])
+
+
 def _workers(text: str) -> int:
     return os.cpu_count() or 1 if text == "all" else count(text)
 
@@ -127,6 +166,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--split", default="train", help="train, val or test (default: train)")
     parser.add_argument("--tier", default=LOGIC, help="logic or hard (default: logic)")
     parser.add_argument("--workers", type=_workers, default="all", help="threads, or all (default: all)")
+    parser.add_argument(
+        "--shard", type=_turn, help="I/N: make every N-th shard from number I, and do not join"
+    )
     return parser.parse_args(argv)
 
 
@@ -135,7 +177,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parse(argv)
     try:
         family = get_family(args.family)
-        digest = generate_file(family, args.n, args.out, args.split, args.tier, args.workers)
+        stream = (family, args.n, args.out, args.split, args.tier, args.workers)
+        if args.shard:
+            made = generate_shards(*stream, args.shard)
+            print(f"{parts_folder(args.out)}: {len(made)} shards are whole; without --shard they are joined")
+            return 0
+        digest = generate_file(*stream)
     except UserInputError as error:
         print(error, file=sys.stderr)
         return 2

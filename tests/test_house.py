@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("puzzles", "planorder", "benchmarks", "notebooks", "tests", "docs")
 TEXT = {".py", ".md", ".toml", ".txt", ".cff", ".sh", ".ipynb", ".json", ".csv", ""}
 COMMAND_LINES = {
-    "__main__.py", "analysis.py", "bench.py", "catalogue.py", "console.py", "frontier.py", "generate.py",
-    "show.py", "study.py", "sweep.py", "train.py",
+    "__main__.py", "ablation.py", "analysis.py", "bench.py", "catalogue.py", "console.py", "frontier.py",
+    "generate.py", "nelbo.py", "reproduce.py", "show.py", "study.py", "sweep.py", "train.py",
 }  # fmt: skip
 CHOICES = ("orders", "noise", "budgets", "picks", "remask")
 LONGEST = 400

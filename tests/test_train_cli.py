@@ -193,7 +193,7 @@ def test_ctrl_c_and_the_same_command_goes_on(
         ("train sudoko-2x2", "did you mean 'sudoku-2x2'?"),
         (
             "trian sudoku-2x2 --preset tiny --steps 1",
-            "command 'trian' is unknown: expected train, orders, cite; did you mean 'train'?",
+            "command 'trian' is unknown: expected train, nelbo, reproduce, ablation, orders, cite; did you",
         ),
         ("train sudoku-2x2 --preset tiny --steps 0", "steps=0: expected at least 1"),
         ("train sudoku-2x2 --preset tiny --batch-size -1", "batch_size=-1: expected at least 1"),
@@ -322,9 +322,9 @@ def test_help_shows_examples(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 def test_every_example_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[front.Train] = []
     for line in front.EXAMPLES.splitlines():
-        monkeypatch.setattr(sys, "argv", line.split()[3:])
+        monkeypatch.setattr(sys, "argv", line[line.index("train ") :].split())
         command_line("planorder", front.Train, seen.append, front.EXAMPLES)
-    assert [args.model for args in seen] == ["relational", "ar-solver", "relational", "relational"]
+    assert [args.model for args in seen] == ["relational", "ar-solver", *["relational"] * 4]
     for args in seen:
         front.chosen_recipe(args, get_family(args.family))
 

@@ -16,6 +16,7 @@ from planorder.decoding.rows import BAD_LOGITS, BAD_SCORE, SOUND, Rows, empty_re
 from planorder.decoding.strategies import Strategy, with_options
 from planorder.decoding.view import Decoded, StepView
 from planorder.models.context import logits_of
+from planorder.models.forward_process import check_masked
 from planorder.tokens import MASK
 from puzzles.base import PuzzleBatch, UserInputError
 
@@ -68,13 +69,14 @@ def decode(
         precision: "fp32" or "bf16" (autocast of the model; the rules always see float32).
 
     Raises:
-        UserInputError: an option out of range, logits of a wrong shape, or logits or scores that are not
-            finite.
+        UserInputError: an option out of range, a network that was never shown masks, logits of a wrong shape,
+            or logits or scores that are not finite.
     """
     if batch_size < 1:
         raise UserInputError(f"batch_size={batch_size}: expected at least 1")
     if precision not in PRECISIONS:
         raise UserInputError(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}")
+    check_masked(model)
     if steps is not None:
         strategy = with_options(strategy, steps=steps)
     device = torch.device(device)

@@ -36,6 +36,8 @@ class RelationalConfig:
             values, so that renaming the values renames the answer; needs interchangeable values.
         jitter: in training a pass takes from ``turns - jitter`` to ``turns + jitter`` turns, drawn anew each
             time, so that a network does not lean on being stopped at one of them; needs ``tied``.
+        noisy: whether a value v that may be noise, token n + v, is told from a clue of that value, token v;
+            for `forward_process` noise of values.
     """
 
     channels: int = 32
@@ -44,6 +46,7 @@ class RelationalConfig:
     tied: bool = True
     by_value: bool = True
     jitter: int = 0
+    noisy: bool = False
 
     def __post_init__(self) -> None:
         for name in ("channels", "hidden", "turns"):
@@ -146,9 +149,9 @@ class Relational(nn.Module):
         self.register_buffer("pool", incidence(graph.n_cells, plain), persistent=False)
         self.register_buffer("with_roles", edges_with_roles(graph), persistent=False)
         self.groups = tuple(len(edge.cells) for edge in plain)
-        self.fuses = config.by_value and config.tied and not role_kinds(graph)
+        self.fuses = config.by_value and config.tied and not config.noisy and not role_kinds(graph)
         self.structure = structure(graph) if self.fuses else None
-        states = 3 if config.by_value else graph.n_values + 1
+        states = (2 if config.by_value else graph.n_values) * (2 if config.noisy else 1) + 1
         self.embed = nn.Embedding(states, config.channels)
         blocks = 1 if config.tied else config.turns
         self.blocks = nn.ModuleList(Block(config, graph, states) for _ in range(blocks))
@@ -225,11 +228,18 @@ class Relational(nn.Module):
         return torch.from_numpy(kernels.forward(states, turns, weights, torch.get_num_threads()))
 
     def _states(self, tokens: torch.Tensor) -> torch.Tensor:
-        """``[batch, cells, values]``: 0 unknown, 1 this value, 2 another one; or the tokens themselves."""
+        """``[batch, cells, values]``: 0 unknown, 1 this value, 2 another one; or the tokens themselves.
+
+        3 and 4 are 1 and 2 of values that may be noise.
+        """
         if not self.config.by_value:
             return tokens.unsqueeze(-1)
         value = torch.arange(1, self.n_values + 1, device=tokens.device)
         known = tokens.unsqueeze(-1)
+        if self.config.noisy:
+            noise = known > self.n_values
+            is_value = torch.where(noise, known - self.n_values, known) == value
+            return torch.where(known == MASK, 0, torch.where(is_value, 1, 2) + 2 * noise)
         return torch.where(known == MASK, 0, torch.where(known == value, 1, 2))
 
 

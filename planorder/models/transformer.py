@@ -26,6 +26,8 @@ class TransformerConfig:
         constraint_embeddings: whether a cell's input also says in which constraints it stands (for Sudoku
             its row, column and box); the papers' networks have learned positions alone.
         dropout: probability of dropping a channel of a block's outputs while training.
+        noisy: whether a value v that may be noise, token n + v, is told from a clue of that value, token v;
+            for `forward_process` noise of values.
     """
 
     layers: int = 4
@@ -34,6 +36,7 @@ class TransformerConfig:
     mlp_ratio: int = 4
     constraint_embeddings: bool = True
     dropout: float = 0.0
+    noisy: bool = False
 
     def __post_init__(self) -> None:
         for name in ("layers", "width", "heads", "mlp_ratio"):
@@ -78,7 +81,7 @@ class Transformer(nn.Module):
     def __init__(self, config: TransformerConfig, graph: ConstraintGraph) -> None:
         super().__init__()
         self.config, self.n_values = config, graph.n_values
-        self.embed = nn.Embedding(graph.n_values + 1, config.width)
+        self.embed = nn.Embedding(graph.n_values * (2 if config.noisy else 1) + 1, config.width)
         self.position = nn.Parameter(torch.randn(graph.n_cells, config.width) * 0.02)
         member = (incidence(graph.n_cells, graph.edges) > 0).float().T
         self.register_buffer("membership", member, persistent=False)

@@ -6,13 +6,14 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from planorder.distributed import everyone, first_rank_first, world
 from planorder.models import ModelConfig, build_model
 from planorder.models.checkpoint import (
     EMA,
@@ -24,90 +25,16 @@ from planorder.models.checkpoint import (
 )
 from planorder.models.context import edge_tensor
 from planorder.results.files import atomic_write, one_line_errors
-from planorder.training.data import DROPOUT, TrainingData, check_draws
+from planorder.training.config import TrainConfig, autocast_dtype, learning_rate
+from planorder.training.data import DROPOUT, MASKS, TrainingData
 from planorder.training.objectives import Objective
-from puzzles.base import UserInputError
+from planorder.training.shards import mean_gradient, own_shards, shard_generator
+from puzzles.base import PuzzleBatch, UserInputError
 
 STATE, METRICS, WEIGHTS = "training.safetensors", "metrics.jsonl", "weights.safetensors"
 BEGAN = "init_sha256"
 """What a header calls the digest of the weights that a training began with; absent where it had none."""
 Validate = Callable[[nn.Module], dict[str, float]]
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a network is trained; with the data and the model's config, all there is to its weights.
-
-    Attributes:
-        steps: optimiser steps.
-        batch_size: puzzles a step.
-        learning_rate: peak of the schedule.
-        schedule: "trapezoid" (flat, then linear to zero over the last `decay`) or "cosine".
-        warmup: steps of linear warm-up.
-        decay: fraction of the steps in the trapezoid's decay.
-        weight_decay: AdamW's, on matrices only.
-        clip: largest norm of the gradient.
-        ema: decay of the averaged weights, lower in the first steps.
-        seed: of weights, batches, symmetries and masks.
-        balance: how far puzzles of rare techniques are shown more often; see `TrainingData`.
-        by_size: how far puzzles of many blanks are, likewise.
-        compile: whether the repeated blocks go through ``torch.compile``, which needs a C++ compiler.
-        precision: "bf16" (autocast), "fp32", or "auto": bf16 where the processor multiplies it fast.
-        log_every: steps between lines of metrics.jsonl.
-        validate_every: steps between validations; 0 for none.
-        save_minutes: minutes between saved states.
-    """
-
-    steps: int
-    batch_size: int
-    learning_rate: float = 2e-3
-    schedule: str = "trapezoid"
-    warmup: int = 100
-    decay: float = 0.4
-    weight_decay: float = 0.05
-    clip: float = 1.0
-    ema: float = 0.998
-    seed: int = 0
-    balance: float = 0.0
-    by_size: float = 0.0
-    compile: bool = False
-    precision: str = "auto"
-    log_every: int = 25
-    validate_every: int = 500
-    save_minutes: float = 2.0
-
-    def __post_init__(self) -> None:
-        for name, allowed in (("schedule", ("trapezoid", "cosine")), ("precision", ("auto", "bf16", "fp32"))):
-            if getattr(self, name) not in allowed:
-                raise UserInputError(f"{name}={getattr(self, name)!r}: expected one of {', '.join(allowed)}")
-        for name in ("steps", "batch_size", "log_every"):
-            if getattr(self, name) < 1:
-                raise UserInputError(f"{name}={getattr(self, name)}: expected at least 1")
-        check_draws(self.seed, self.balance, self.by_size)
-
-
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Learning rate of a step (from 0)."""
-    warm = min(1.0, (step + 1) / max(config.warmup, 1))
-    done = step / config.steps
-    if config.schedule == "cosine":
-        return config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * done))
-    return config.learning_rate * warm * min(1.0, (1 - done) / max(config.decay, 1e-9))
-
-
-def autocast_dtype(precision: str, device: str) -> torch.dtype | None:
-    """bfloat16 or None (float32); "auto" asks whether the processor multiplies bf16 tiles (AMX).
-
-    Without AMX bf16 was slower than float32 on a CPU: several times where PyTorch emulates it, and by 1.7
-    with ``avx512_bf16`` alone (matrix products, one core).
-    """
-    if precision == "auto":
-        if device.startswith("cuda"):
-            return torch.bfloat16
-        cpuinfo = Path("/proc/cpuinfo")
-        flags = cpuinfo.read_text() if cpuinfo.exists() else ""
-        return torch.bfloat16 if "amx_bf16" in flags else None
-    return torch.bfloat16 if precision == "bf16" else None
 
 
 class Training:
@@ -135,32 +62,45 @@ class Training:
 
     def step(self, objective: Objective) -> dict[str, torch.Tensor]:
         """One optimiser step on batch ``done``; the metrics as 0-d tensors."""
-        batch = self.data.batch(self.done)
-        clues, solution, rank = (
-            torch.from_numpy(part).to(self.device, torch.int64)
-            for part in (batch.clues, batch.solution, batch.rank)
-        )
-        edges = edge_tensor(batch.edges, self.device)
+        batch, shards = self.data.batch(self.done), self.config.shards
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.config, self.done)
         self.model.train()
-        kind = self.device.split(":")[0]
-        with (
-            torch.random.fork_rng(devices=[self.device] if kind == "cuda" else []),
-            torch.autocast(kind, self.dtype or torch.bfloat16, enabled=self.dtype is not None),
-        ):
-            torch.manual_seed(self.data.generator(self.done, DROPOUT).initial_seed())
-            generator = self.data.generator(self.done)
-            loss, metrics = objective(self.model, clues, solution, rank, generator, edges)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        if shards == 1:
+            metrics = self.backward(objective, batch, 0)
+        else:
+            size = len(batch) // shards
+            metrics = mean_gradient(
+                self.model,
+                shards,
+                lambda shard: self.backward(objective, batch[shard * size : (shard + 1) * size], shard),
+            )
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimiser.step()
         self.done += 1
         decay = min(self.config.ema, (1 + self.done) / (10 + self.done))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
-        return {"loss": loss.detach(), "grad_norm": norm, **metrics}
+        return {"loss": metrics.pop("loss"), "grad_norm": norm, **metrics}
+
+    def backward(self, objective: Objective, batch: PuzzleBatch, shard: int) -> dict[str, torch.Tensor]:
+        """Leaves the gradient of one shard, whose puzzles these are, in the parameters; loss and metrics."""
+        clues, solution, rank = (
+            torch.from_numpy(part).to(self.device, torch.int64)
+            for part in (batch.clues, batch.solution, batch.rank)
+        )
+        edges = edge_tensor(batch.edges, self.device)
+        kind = self.device.split(":")[0]
+        with (
+            torch.random.fork_rng(devices=[self.device] if kind == "cuda" else []),
+            torch.autocast(kind, self.dtype or torch.bfloat16, enabled=self.dtype is not None),
+        ):
+            torch.manual_seed(shard_generator(self.data, self.done, DROPOUT, shard).initial_seed())
+            generator = shard_generator(self.data, self.done, MASKS, shard)
+            loss, metrics = objective(self.model, clues, solution, rank, generator, edges)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        return {"loss": loss.detach(), **metrics}
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The whole state, by name."""
@@ -209,6 +149,9 @@ def train(
 ) -> Path:
     """Trains a network, or goes on where ``out`` left off; returns the path of its weights.
 
+    On several ranks (`planorder.distributed`) all call this with the same arguments and share the work of
+    each step; rank 0 alone validates and writes, and all restore what it wrote, so all must see one ``out``.
+
     Args:
         model_config: shape of the network.
         config: how to train it.
@@ -225,8 +168,10 @@ def train(
 
     Raises:
         UserInputError: ``out`` holds another training (one that began with other weights, too) or cannot be
-            written, ``init`` has another shape, or the loss is not finite.
+            written, ``init`` has another shape, the loss is not finite, or the ranks do not fit the shards or
+            begin with different states.
     """
+    own_shards(config.shards)  # refuses ranks that cannot share them
     state = Training(model_config, config, data, device)
     if init is not None:
         try:
@@ -240,7 +185,8 @@ def train(
     facts |= {BEGAN: weights_digest(init)} if init is not None else {}
     header = model_header(model_config, data.family, name, facts)
     seconds = resume(state, out, header)
-    log = MetricsLog(out / METRICS, state.done)
+    check_agreement(state, out)
+    log = MetricsLog(out / METRICS, state.done) if world().first else None
     started, saved = time.monotonic() - seconds, time.monotonic()
     sums: dict[str, torch.Tensor] = {}
     while state.done < config.steps:
@@ -252,6 +198,8 @@ def train(
             line = {key: float(value) / logged for key, value in sums.items()}
             check_finite(line, state.done, out)
             sums = {}
+            if log is None:
+                continue
             if validate and config.validate_every and (state.done % config.validate_every == 0 or last):
                 line |= validate(state.average)
             line |= {"examples": state.done * config.batch_size, "minutes": (time.monotonic() - started) / 60}
@@ -262,8 +210,10 @@ def train(
                 elapsed = {"done": state.done, "seconds": time.monotonic() - started}
                 write_tensors(out / STATE, state.tensors(), header | elapsed)
                 saved = time.monotonic()
-    metrics = json.loads((out / METRICS).read_text().splitlines()[-1])
-    save_model(out / WEIGHTS, state.average, header | {"metrics": metrics})
+    with first_rank_first():
+        if log is not None:
+            metrics = json.loads((out / METRICS).read_text().splitlines()[-1])
+            save_model(out / WEIGHTS, state.average, header | {"metrics": metrics})
     return out / WEIGHTS
 
 
@@ -280,6 +230,7 @@ def resume(state: Training, out: Path, header: dict[str, Any]) -> float:
     facts, expected = (
         {key: said.get(key) for key in ("name", "data", "backbone", "puzzles", BEGAN)}
         | said["config"]
+        | {"shards": 1}
         | said.get("train", {})
         | (said.get("objective", {}) if found.get("objective") else {})
         for said in (found, header)
@@ -291,6 +242,17 @@ def resume(state: Training, out: Path, header: dict[str, Any]) -> float:
             )
     state.restore(tensors, found["done"])
     return float(found["seconds"])
+
+
+def check_agreement(state: Training, out: Path) -> None:
+    """Refuses ranks that would begin differently, as where ``out`` is another folder on each machine."""
+    begins = everyone((state.done, weights_digest(state.model), len(state.data.puzzles)))
+    if len(set(begins)) > 1:
+        steps = ", ".join(str(done) for done, *_ in begins)
+        raise UserInputError(
+            f"{out}: the ranks begin with different weights or puzzles, after steps {steps}: expected a "
+            "folder that all of them share, and the same files"
+        )
 
 
 def check_finite(line: dict[str, float], step: int, out: Path) -> None:

@@ -20,9 +20,10 @@ from planorder.models.autoregressive import ORDERS
 from planorder.training.loop import TrainConfig
 from planorder.training.objectives import Objective
 from planorder.training.objectives.autoregressive import AutoregressiveObjective
+from planorder.training.objectives.d3pm import D3PM, d3pm_objective
 from planorder.training.objectives.imitate import ImitationObjective
-from planorder.training.objectives.masked import MaskedObjective
 from planorder.training.objectives.policy_gradient import PolicyObjective
+from planorder.training.objectives.registry import get_objective
 from puzzles.base import HARD, LOGIC, AbstractFamily, UserInputError
 
 MODELS = {
@@ -70,13 +71,26 @@ class Recipe:
     tiers: tuple[str, ...] = (LOGIC,)
 
 
-def recipe(preset: str, model: str, family: AbstractFamily, denoiser: nn.Module | None = None) -> Recipe:
+def recipe(
+    preset: str,
+    model: str,
+    family: AbstractFamily,
+    denoiser: nn.Module | None = None,
+    objective: str | None = None,
+) -> Recipe:
     """The recipe of a network, or of an order head beside a frozen ``denoiser``, at a preset.
 
+    The objective of a masked network is one of `registry.OBJECTIVES`, "masked" if none is named, or of
+    `d3pm.D3PM`, for whose noise of values the network is built.
+
     Raises:
-        UserInputError: an unknown preset or network, with the nearest name; a head without a denoiser, or for
-            puzzles of many solutions.
+        UserInputError: an unknown preset, network or objective, with the nearest name; an objective for what
+            is no masked network; a head without a denoiser, or for puzzles of many solutions.
     """
+    if objective is not None and (model in HEADS or model.startswith("ar-")):
+        raise UserInputError(
+            f"--objective {objective}: {model!r} has one of its own; drop it, or train a masked network"
+        )
     if model in HEADS and preset in PRESETS:
         return head_recipe(preset, model, family, denoiser)
     for kind, name, known in (("preset", preset, PRESETS), ("model", model, MODELS)):
@@ -87,9 +101,14 @@ def recipe(preset: str, model: str, family: AbstractFamily, denoiser: nn.Module 
     train, puzzles = schedule(preset, model, family)
     tiers = TIERS.get(family.name, (LOGIC,))
     if model.startswith("ar-"):
-        objective: Objective = AutoregressiveObjective(model.removeprefix("ar-"))
-        return Recipe(autoregressive(preset, family), train, objective, puzzles, tiers)
-    return Recipe(masked(preset, model, family), train, MaskedObjective(), puzzles, tiers)
+        moves = AutoregressiveObjective(model.removeprefix("ar-"))
+        return Recipe(autoregressive(preset, family), train, moves, puzzles, tiers)
+    if objective in D3PM:
+        noise, shape = d3pm_objective(objective, family.n_values), masked(preset, model, family)
+        assert isinstance(shape, RelationalConfig | TransformerConfig)
+        return Recipe(replace(shape, noisy=not noise.process.absorbs), train, noise, puzzles, tiers)
+    chosen = get_objective("masked" if objective is None else objective)
+    return Recipe(masked(preset, model, family), train, chosen, puzzles, tiers)
 
 
 def head_recipe(preset: str, name: str, family: AbstractFamily, denoiser: nn.Module | None) -> Recipe:

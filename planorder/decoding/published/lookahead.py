@@ -1,8 +1,8 @@
 """Rules that ask the model about the states after a move, and the oracle that knows the solution.
 
 Decoders that keep more than one state a puzzle are functions of their own: `beam` searches over orders,
-`particles` has votes and the best of n. Left out: tree search (McDiffuSE, arXiv:2602.12586) and particles that
-are resampled on the way (arXiv:2602.01849).
+`particles` has votes and the best of n. Left out: tree search (McDiffuSE, arXiv:2602.12586) and particles
+that are resampled on the way (arXiv:2602.01849).
 """
 
 from __future__ import annotations

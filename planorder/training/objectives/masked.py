@@ -20,8 +20,8 @@ class MaskedObjective:
     Loss: ``mean over masked cells of -log p(x0 | x_t)``, with rate ``t ~ U(0, 1)`` and every blank masked
     independently with probability ``t``. The continuous-time bound of MDLM (Sahoo et al., arXiv
     2406.07524, eq. 10) weighs each puzzle's sum by ``1/t``, which gives every rate the same weight;
-    departure: here every masked *cell* of the batch has the same weight, which has far less variance and
-    the same minimiser. Rates are antithetic: one uniform offset, then evenly spaced over the batch
+    departure: here every masked *cell* of the batch has the same weight, which has less variance and the
+    same minimiser. Rates are antithetic: one uniform offset, then evenly spaced over the batch
     (Kingma et al., arXiv 2107.00630, App. I.1).
 
     With ``revealed`` above 0 that share of the puzzles shows, instead of random cells, those that the network
@@ -58,6 +58,7 @@ class MaskedObjective:
         masked = chosen.to(clues.device) & (clues == MASK)
         if self.revealed:
             rows = torch.rand(len(clues), generator=generator) < self.revealed
+        if self.revealed and bool(rows.any()):  # they are on the CPU still
             rows, rate = rows.to(clues.device), rate.to(clues.device)
             own = None if edges is None else edges[rows]
             masked[rows] = left_by_margin(model, clues[rows], solution[rows], rate[rows], self.stages, own)
