@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from planorder.console import command_line
 from planorder.decoding import PRESETS, Strategy, get_strategy
+from planorder.decoding.learned import SOURCES, is_learned
 from puzzles.base import UserInputError
 
 ORDERS_EXAMPLES = """  python -m planorder orders
@@ -43,8 +44,10 @@ class Cite:
 
 
 def chosen(names: tuple[str, ...]) -> list[Strategy]:
-    """The named strategies, or all."""
-    return [get_strategy(name) for name in names] if names else list(PRESETS.values())
+    """The named strategies, or all: the presets, and the learned orders that ship."""
+    if names:
+        return [get_strategy(name) for name in names]
+    return [*PRESETS.values(), *(get_strategy(name) for name in SOURCES if is_learned(name))]
 
 
 def run_orders(args: Orders) -> None:

@@ -11,6 +11,7 @@ import pytest
 from planorder import __main__ as entrance
 from planorder import catalogue
 from planorder.decoding import PRESETS
+from planorder.decoding.learned import SOURCES
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -64,7 +65,7 @@ def test_orders_lists_every_strategy(
 ) -> None:
     assert call(monkeypatch, "orders", "--style", "markdown") == 0
     rows = capsys.readouterr().out.splitlines()[2:]
-    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == list(PRESETS)
+    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == [*PRESETS, *SOURCES]
     assert call(monkeypatch, "orders", "top_magrin") == 2
     assert "did you mean 'top_margin'?" in capsys.readouterr().err
 
