@@ -19,7 +19,7 @@ from planorder.decoding.learned import strategy_of
 from planorder.decoding.loop import decode
 from planorder.decoding.view import Decoded
 from planorder.distributed import first_rank_first, world
-from planorder.models import AutoregressiveModel, OrderHead
+from planorder.models import AutoregressiveModel, OrderHead, TransformerConfig
 from planorder.models.checkpoint import LoadedModel, load_model, pretrained, weights_digest
 from planorder.results.environment import environment
 from planorder.results.evaluate import score
@@ -60,6 +60,8 @@ class Train:
     """of masked networks (masked): masked, mdlm, mdlm_T, md4, md4_T, md4_poly, ao_arm, llada, mgdm,
     mgdm_reciprocal, rdm, rdm_reciprocal, rdm_none, puma, d3pm_uniform, d3pm_absorbing, d3pm_gaussian,
     d3pm_nearest; see docs/objectives.md"""
+    self_conditioning: bool = False
+    """let a transformer read the probabilities that it gave in the step before"""
     denoiser: str = "relational"
     """for learned orders: the network whose blanks they order, one that ships or a file of weights"""
     preset: str = "cpu"
@@ -116,6 +118,10 @@ def frozen_network(args: Train, family: AbstractFamily, device: str) -> LoadedMo
 def chosen_recipe(args: Train, family: AbstractFamily, denoiser: nn.Module | None = None) -> Recipe:
     """The preset's recipe with what the user set."""
     base = recipe(args.preset, args.model, family, denoiser, args.objective)
+    if args.self_conditioning:
+        if not isinstance(base.model, TransformerConfig):
+            raise UserInputError(f"--self-conditioning with {args.model!r}: expected --model transformer")
+        base = replace(base, model=replace(base.model, self_conditioning=True))
     given = {
         name: getattr(args, name) for name in ("steps", "batch_size", "learning_rate", "balance", "by_size")
     }

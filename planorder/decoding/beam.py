@@ -103,7 +103,7 @@ class Beam:
 
     def advance(self, rows: Rows, path: torch.Tensor, step: int) -> tuple[Rows, torch.Tensor]:
         """The states after one more cell, and the log-probabilities of their paths ``[puzzles, width]``."""
-        log_probs = self.log_probs_of(rows.tokens, rows.edges)
+        log_probs = self.log_probs_of(rows.tokens, rows.edges, rows.log_probs)
         if not bool(log_probs.isfinite().all()):
             raise UserInputError(f"the model's logits are not finite at step {step}: check the checkpoint")
         cells, filled, log_p = self.moves(rows, log_probs, step)
@@ -139,7 +139,8 @@ class Beam:
             ahead = tokens.flatten(0, -2)
             times = len(ahead) // len(rows.tokens)
             edges = None if rows.edges is None else rows.edges.repeat_interleave(times, 0)
-            return self.log_probs_of(ahead, edges).unflatten(0, tokens.shape[:-1])
+            before = log_probs.repeat_interleave(times, 0)
+            return self.log_probs_of(ahead, edges, before).unflatten(0, tokens.shape[:-1])
 
         view = view_of(rows, log_probs, step, rows.tokens.shape[1], evaluate)
         score = self.order(view).double().masked_fill(~view.blank, -torch.inf)
@@ -149,9 +150,12 @@ class Beam:
         log_p, value = ranked.values.gather(1, index), ranked.indices.gather(1, index)
         return cells, value + 1, log_p.masked_fill(~view.blank.gather(1, cells)[..., None], -torch.inf)
 
-    def log_probs_of(self, tokens: torch.Tensor, edges: torch.Tensor | None) -> torch.Tensor:
-        """float32 ``[rows, cells, values]``."""
-        return as_log_probs(logits_of(self.model, tokens, edges), tokens)
+    def log_probs_of(
+        self, tokens: torch.Tensor, edges: torch.Tensor | None, previous: torch.Tensor | None
+    ) -> torch.Tensor:
+        """float32 ``[rows, cells, values]``; ``previous`` is that of the state before, or None."""
+        said = None if previous is None else previous.exp()
+        return as_log_probs(logits_of(self.model, tokens, edges, said), tokens)
 
 
 def without_twins(total: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:

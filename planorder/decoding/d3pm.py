@@ -88,10 +88,13 @@ def decode_d3pm(
     if isinstance(model, nn.Module):
         model = model.to(device).eval()
 
-    def log_probs_of(tokens: torch.Tensor, edges: torch.Tensor | None) -> torch.Tensor:
+    def log_probs_of(
+        tokens: torch.Tensor, edges: torch.Tensor | None, previous: torch.Tensor | None
+    ) -> torch.Tensor:
+        said = None if previous is None else previous.exp()
         dtype = PRECISIONS[precision]
         with torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None):
-            logits = logits_of(model, tokens, edges)
+            logits = logits_of(model, tokens, edges, said)
         return as_log_probs(logits, tokens)
 
     try:

@@ -15,14 +15,15 @@ from planorder.decoding.remask import never, top_cells
 from planorder.decoding.rows import BAD_LOGITS, BAD_SCORE, SOUND, Rows, empty_result, open_rows, write_rows
 from planorder.decoding.strategies import Strategy, with_options
 from planorder.decoding.view import Decoded, StepView
-from planorder.models.context import logits_of
+from planorder.models.context import is_self_conditioned, logits_of
 from planorder.models.forward_process import check_masked
 from planorder.tokens import MASK
 from puzzles.base import PuzzleBatch, UserInputError
 
 Model = Callable[..., torch.Tensor]
 """``model(tokens) -> logits``, or ``model(tokens, edges)`` for puzzles that have edges of their own."""
-LogProbs = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
+LogProbs = Callable[[torch.Tensor, torch.Tensor | None, torch.Tensor | None], torch.Tensor]
+"""``log_probs_of(tokens, edges, previous)``; previous is what it gave in the step before."""
 
 PRECISIONS: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
 CHECK_EVERY = 4
@@ -111,9 +112,12 @@ def run(
     total = strategy.steps or rows.tokens.shape[1]
     every = 1 if device.type == "cpu" else CHECK_EVERY
 
-    def log_probs_of(tokens: torch.Tensor, edges: torch.Tensor | None) -> torch.Tensor:
+    def log_probs_of(
+        tokens: torch.Tensor, edges: torch.Tensor | None, previous: torch.Tensor | None
+    ) -> torch.Tensor:
+        said = previous.exp() if previous is not None and is_self_conditioned(model) else None
         with torch.autocast(device.type, precision or torch.bfloat16, enabled=precision is not None):
-            logits = logits_of(model, tokens, edges)
+            logits = logits_of(model, tokens, edges, said)
         return as_log_probs(logits, tokens)
 
     for step in range(total):
@@ -135,11 +139,12 @@ def run(
 def forward(rows: Rows, log_probs_of: LogProbs) -> torch.Tensor:
     """The log-probabilities of all rows, from a forward pass of those whose tokens changed."""
     if rows.tokens.device.type != "cpu" or rows.log_probs is None or bool(rows.changed.all()):
-        return log_probs_of(rows.tokens, rows.edges)
+        return log_probs_of(rows.tokens, rows.edges, rows.log_probs)
     log_probs = rows.log_probs.clone()
     if bool(rows.changed.any()):
         edges = None if rows.edges is None else rows.edges[rows.changed]
-        log_probs[rows.changed] = log_probs_of(rows.tokens[rows.changed], edges)
+        before = rows.log_probs[rows.changed]
+        log_probs[rows.changed] = log_probs_of(rows.tokens[rows.changed], edges, before)
     return log_probs
 
 
@@ -156,7 +161,8 @@ def advance(
         looks_each = len(ahead) // len(n_blank)
         looks.add_(looks_each * ((n_blank > 0) & ~is_idle(strategy, view)))
         edges = None if rows.edges is None else rows.edges.repeat_interleave(looks_each, 0)
-        return log_probs_of(ahead, edges).unflatten(0, tokens.shape[:-1])
+        before = log_probs.repeat_interleave(looks_each, 0)
+        return log_probs_of(ahead, edges, before).unflatten(0, tokens.shape[:-1])
 
     view = view_of(rows, log_probs, step, total, evaluate)
     view = strategy.remember(view)

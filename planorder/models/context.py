@@ -29,10 +29,25 @@ def edge_tensor(edges: np.ndarray | None, device: str | torch.device = "cpu") ->
 
 
 def logits_of(
-    model: Callable[..., torch.Tensor], tokens: torch.Tensor, edges: torch.Tensor | None
+    model: Callable[..., torch.Tensor],
+    tokens: torch.Tensor,
+    edges: torch.Tensor | None,
+    previous: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """``model(tokens)``, or ``model(tokens, edges)`` where the puzzles have edges of their own."""
-    return model(tokens) if edges is None else model(tokens, edges)
+    """``model(tokens)``, or ``model(tokens, edges)`` where the puzzles have edges of their own.
+
+    A self-conditioned network also gets ``previous``, its probabilities ``[batch, cells, values]`` of the
+    step before.
+    """
+    given = (tokens,) if edges is None else (tokens, edges)
+    if previous is None or not is_self_conditioned(model):
+        return model(*given)
+    return model(*given, previous=previous)
+
+
+def is_self_conditioned(model: Callable[..., torch.Tensor]) -> bool:
+    """Whether a network of ours reads what it said in the step before."""
+    return bool(getattr(getattr(model, "config", None), "self_conditioning", False))
 
 
 class EdgeTokens(nn.Module):

@@ -28,6 +28,8 @@ class TransformerConfig:
         dropout: probability of dropping a channel of a block's outputs while training.
         noisy: whether a value v that may be noise, token n + v, is told from a clue of that value, token v;
             for `forward_process` noise of values.
+        self_conditioning: whether it also reads the probabilities that it gave in the step before (arXiv
+            2208.04202), through a matrix that is 0 at first.
     """
 
     layers: int = 4
@@ -37,6 +39,7 @@ class TransformerConfig:
     constraint_embeddings: bool = True
     dropout: float = 0.0
     noisy: bool = False
+    self_conditioning: bool = False
 
     def __post_init__(self) -> None:
         for name in ("layers", "width", "heads", "mlp_ratio"):
@@ -88,19 +91,27 @@ class Transformer(nn.Module):
         constraints = self.membership.shape[1] if config.constraint_embeddings else 0
         self.constraint = nn.Parameter(torch.randn(constraints, config.width)) if constraints else None
         self.context = EdgeTokens(graph, config.width) if graph.puzzle_kinds else None
+        reads = torch.zeros(graph.n_values, config.width)
+        self.previous = nn.Parameter(reads) if config.self_conditioning else None
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, graph.n_values)
 
-    def forward(self, tokens: torch.Tensor, edges: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, tokens: torch.Tensor, edges: torch.Tensor | None = None, previous: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Logits ``[batch, cells, values]`` of int64 ``tokens [batch, cells]``; value v is entry v - 1.
 
         A puzzle's own ``edges``, int64 ``[batch, edges, 1 + members]``, are further tokens, one each.
+        ``previous``, the probabilities ``[batch, cells, values]`` of the step before, or None at the first,
+        is for self-conditioned networks.
         """
         place: torch.Tensor = self.position
         if self.constraint is not None:
             place = place + self.membership @ self.constraint
         x = self.embed(tokens) + place
+        if self.previous is not None and previous is not None:
+            x = x + previous.to(self.previous.dtype) @ self.previous
         seen = None
         if self.context is not None and edges is not None:
             x = torch.cat([x, self.context(edges)], 1)

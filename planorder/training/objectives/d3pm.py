@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 
-from planorder.models.context import logits_of
 from planorder.models.forward_process import (
     USUAL,
     ForwardProcess,
@@ -20,6 +19,7 @@ from planorder.models.forward_process import (
 )
 from planorder.tokens import MASK
 from planorder.training.objectives.masked import mask_rates
+from planorder.training.objectives.self_conditioning import conditioned_logits
 from puzzles.base import UserInputError
 
 
@@ -80,7 +80,7 @@ class D3PMObjective:
         t = (mask_rates(len(clues), generator) * steps).long().clamp(max=steps - 1).to(clues.device) + 1
         uniform = torch.rand(clues.shape, generator=generator, dtype=torch.float64).to(clues.device)
         x_t = torch.where(blank, draw(found.upto[t[:, None], solution], uniform), solution)
-        logits = logits_of(model, self.process.shown(x_t, ~blank), edges)
+        logits = conditioned_logits(model, self.process.shown(x_t, ~blank), edges, generator)
         log_p_0 = logits.double().log_softmax(-1)
         bound = bound_terms(found, t, x_t, solution, log_p_0).masked_fill(~blank, 0.0).sum()
         surprise = -log_p_0.gather(-1, (solution - 1)[..., None])[..., 0].masked_fill(~blank, 0.0).sum()

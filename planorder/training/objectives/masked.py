@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from planorder.models.context import logits_of
 from planorder.tokens import MASK
+from planorder.training.objectives.self_conditioning import conditioned_logits
 from puzzles.base import UserInputError
 
 
@@ -62,7 +63,7 @@ class MaskedObjective:
             rows, rate = rows.to(clues.device), rate.to(clues.device)
             own = None if edges is None else edges[rows]
             masked[rows] = left_by_margin(model, clues[rows], solution[rows], rate[rows], self.stages, own)
-        logits = logits_of(model, torch.where(masked, MASK, solution), edges)
+        logits = conditioned_logits(model, torch.where(masked, MASK, solution), edges, generator)
         target = torch.where(masked, solution - 1, -100).flatten()
         losses = F.cross_entropy(logits.flatten(0, 1), target, ignore_index=-100, reduction="sum")
         count = masked.sum().clamp(min=1)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from planorder.models.context import logits_of
 from planorder.tokens import MASK
 from planorder.training.objectives.schedules import Schedule, times
+from planorder.training.objectives.self_conditioning import conditioned_logits
 from puzzles.base import UserInputError
 
 MASKS = ("rate", "count")
@@ -103,7 +103,7 @@ class WeightedObjective:
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Loss and metrics of one batch (`objectives.Objective`); ``rank`` plays no part."""
         masked, weight = self.draw(clues, generator)
-        logits = logits_of(model, torch.where(masked, MASK, solution), edges)
+        logits = conditioned_logits(model, torch.where(masked, MASK, solution), edges, generator)
         loss = self.loss(logits, solution, clues, masked, weight)
         right = (logits.argmax(-1) + 1 == solution) & masked
         return loss, {"cell_accuracy": right.sum() / masked.sum().clamp(min=1)}
