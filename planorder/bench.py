@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -25,6 +25,10 @@ from planorder.console import (
 from planorder.decoding import Strategy, decode, get_strategy, paper_protocol, with_options
 from planorder.decoding.autoregressive import decode_autoregressive
 from planorder.decoding.d3pm import D3PM, decode_d3pm, process_of
+from planorder.decoding.noise import no_noise
+from planorder.decoding.orders import TopMargin, TopProb, left_to_right, neg_entropy, solver_order
+from planorder.decoding.particles import best_of
+from planorder.decoding.picks import argmax
 from planorder.decoding.shards import decode_on_ranks
 from planorder.decoding.view import Decoded
 from planorder.distributed import check_one_rank, world
@@ -41,12 +45,15 @@ EXAMPLES = """  python -m planorder.bench sudoku
   python -m planorder.bench naesat --orders vanilla,top_margin
   python -m planorder.bench sudoku --n 1000 --models relational,shallow,transformer --out runs/depth
   python -m planorder.bench sudoku --orders vanilla,top_margin --protocol paper
+  python -m planorder.bench sudoku --orders top_margin --noise gumbel:0.1 --best-of 5
   python -m planorder.bench sudoku --puzzles my_puzzles.txt --orders top_margin
   python -m planorder.bench sudoku --frontier --out runs/frontier
   torchrun --nproc-per-node 2 -m -- planorder.bench sudoku --n 10000
   python -m planorder.bench sudoku --checkpoint runs/mine/weights.safetensors --device cuda --n 10000"""
 
 ORDERS = ("vanilla", "random", "left_to_right", "top_prob", "top_margin", "neg_entropy", "solver_order")
+SURE_ORDERS = (left_to_right, solver_order, neg_entropy, TopProb(), TopMargin())
+"""Orders without chance of their own."""
 MODELS = ("relational", "ar-fixed", "ar-random", "ar-solver")
 """The networks of the table by default, of those that ship."""
 
@@ -77,6 +84,8 @@ class Bench:
     """noise on the order's score, e.g. gumbel:0.5, gaussian:0.1, none"""
     pick: Literal["argmax", "sample"] | None = None
     """values: likeliest or sampled (default: as the order has it; sampled where solutions are many)"""
+    best_of: int = 1
+    """decodes of a puzzle by a strategy, of which the most confident counts; give --noise or --pick sample"""
     seed: int = 0
     """of every random choice while decoding"""
     device: DeviceName = "auto"
@@ -106,7 +115,18 @@ def chosen_strategies(args: Bench) -> list[Strategy]:
     if args.protocol == "paper":
         found = [paper_protocol(strategy) for strategy in found]
     options: dict[str, Any] = {"steps": args.steps, "k": args.k, "noise": args.noise, "pick": pick_of(args)}
-    return [with_options(strategy, **options) for strategy in found]
+    found = [with_options(strategy, **options) for strategy in found]
+    if args.best_of < 1:
+        raise UserInputError(f"--best-of {args.best_of}: expected at least 1 decode of a puzzle")
+    if args.best_of > 1:
+        for strategy in found:
+            if strategy.order in SURE_ORDERS and (strategy.noise, strategy.pick) == (no_noise, argmax):
+                raise UserInputError(
+                    f"--best-of {args.best_of} with {strategy.name!r}: its decodes would all be one: give "
+                    "--noise gumbel:0.1 or --pick sample"
+                )
+        found = [replace(strategy, name=f"{strategy.name} x{args.best_of}") for strategy in found]
+    return found
 
 
 def pick_of(args: Bench) -> str | None:
@@ -176,10 +196,12 @@ def run_job(
     batch_size: int,
     temperature: float,
     progress: Callable[[int], None],
+    decodes: int = 1,
 ) -> Outcome:
     """Decodes the puzzles of a tier with one network and strategy, on all ranks, and judges them.
 
-    The temperature is that of an autoregressive network, which has no strategy.
+    The temperature is that of an autoregressive network, which has no strategy. Of several ``decodes`` by a
+    strategy the most confident is judged, with the passes of all (`particles.best_of`).
     """
     tier, loaded, strategy = job
     options: dict[str, Any] = {
@@ -191,6 +213,8 @@ def run_job(
     }
 
     def decode_rows(rows: PuzzleBatch) -> Decoded:
+        if strategy is not None and decodes > 1:
+            return best_of(loaded.model, rows, strategy, decodes, **options).best
         if strategy is not None:
             return decode(loaded.model, rows, strategy, **options)
         if process := process_of(loaded.info):
@@ -223,11 +247,14 @@ def decode_all(
     precision = precision_name(args.precision, device)
     temperature = float(pick_of(args) == "sample")
     outcomes = []
-    with progress_bar(sum(len(batches[tier]) for tier, _, _ in jobs), "decoding") as advance:
+    total = sum(len(batches[tier]) * (args.best_of if strategy else 1) for tier, _, strategy in jobs)
+    with progress_bar(total, "decoding") as advance:
         for job in jobs:
             batch = batches[job[0]]
             outcomes.append(
-                run_job(job, batch, args.seed, device, precision, batch_size, temperature, advance)
+                run_job(
+                    job, batch, args.seed, device, precision, batch_size, temperature, advance, args.best_of
+                )
             )
     return outcomes
 

@@ -107,8 +107,10 @@ def frontier_of(bench: Bench) -> Frontier:
             raise UserInputError(
                 f"--{name} with --frontier: expected none; a frontier has settings of its own"
             )
-    if bench.protocol != "plain" or bench.overwrite:
-        raise UserInputError("--protocol and --overwrite with --frontier: expected none; name another --out")
+    if bench.protocol != "plain" or bench.overwrite or bench.best_of > 1:
+        raise UserInputError(
+            "--protocol, --best-of and --overwrite with --frontier: expected none; name another --out"
+        )
     names = ("family", "checkpoint", "n", "seed", "device", "precision", "batch_size", "out")
     kept: dict[str, Any] = {name: getattr(bench, name) for name in names}
     if bench.models is not None:

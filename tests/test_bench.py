@@ -22,7 +22,9 @@ from planorder.decoding import decode, get_strategy, with_options
 from planorder.decoding.autoregressive import decode_autoregressive
 from planorder.decoding.budgets import Bernoulli, Fixed, Schedule
 from planorder.decoding.noise import Gumbel, no_noise
+from planorder.decoding.particles import best_of
 from planorder.models.checkpoint import load_model
+from planorder.results.evaluate import score
 from planorder.results.runs import Run, load_run
 from planorder.training.data import TrainingData
 from planorder.training.loop import train
@@ -250,3 +252,26 @@ def test_the_paper_s_protocol_is_what_is_run(
     np.testing.assert_array_equal(found, expected.step)
     blanks = (batch.clues == 0).sum(1)
     assert found.max() == max(math.ceil(50 * (1 - 0.5 / n)) - 1 for n in blanks)
+
+
+def test_best_of_judges_the_most_confident_and_counts_all_passes(
+    weights: dict[str, Path], batch: PuzzleBatch, tmp_path: Path
+) -> None:
+    words = (
+        "--checkpoint",
+        weights["relational"],
+        "--n",
+        N,
+        "--orders",
+        "top_margin,vanilla",
+        "--noise",
+        0.5,
+    )
+    assert call(*words, "--best-of", 3, "--out", tmp_path / "run") == 0
+    found = load_run(tmp_path / "run")
+    assert list(found.results["strategy"]) == ["top_margin x3", "vanilla x3"]
+    model = load_model(weights["relational"]).model
+    for name, row in zip(("top_margin", "vanilla"), found.results.itertuples(), strict=True):
+        best = best_of(model, batch, with_options(get_strategy(name), noise="0.5"), 3, batch_size=128).best
+        assert row.exact == score(FAMILY, batch, best.cells, best.passes)["exact"].mean()
+        assert row.passes == pytest.approx(best.passes.mean())
