@@ -91,6 +91,8 @@ def recipes(args: Ablation, family: AbstractFamily) -> dict[str, Recipe]:
     found = {}
     for name in names:
         base = recipe(args.scale, args.model, family, objective=name)
+        if getattr(base.model, "noisy", False):
+            raise UserInputError(f"--objectives {name}: its networks take no orders; expected one of masks")
         schedule = replace(base.train, seed=args.seed, steps=base.train.steps if steps is None else steps)
         seen = schedule.steps * schedule.batch_size
         found[name] = replace(base, train=schedule, puzzles=min(base.puzzles, seen))

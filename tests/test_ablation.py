@@ -125,6 +125,7 @@ def test_a_training_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest
         ({"objectives": "maskd"}, "did you mean 'masked'"),
         ({"objectives": ""}, "--objectives ''"),
         ({"objectives": "masked,masked"}, "each once"),
+        ({"objectives": "masked,d3pm_uniform"}, "--objectives d3pm_uniform: its networks take no orders"),
         ({"orders": "top_prop"}, "did you mean 'top_prob'"),
         ({"model": "ar-fixed"}, "has one of its own"),
         ({"tiers": "easy"}, "--tiers 'easy'"),
