@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -128,13 +128,24 @@ def networks(args: Study, family: AbstractFamily) -> dict[str, LoadedModel]:
     if not args.checkpoints:
         found = masked_network(Bench(args.family, models=args.model))
         return {found.name: found}
-    loaded = {path.parent.name or path.stem: load_model(path) for path in args.checkpoints}
-    for path, network in zip(args.checkpoints, loaded.values(), strict=False):
+    names = folder_names(args.checkpoints)
+    loaded = dict(zip(names, map(load_model, args.checkpoints), strict=True))
+    for path, network in zip(args.checkpoints, loaded.values(), strict=True):
         if network.family.name != family.name:
             raise UserInputError(f"{path}: trained on {network.family.name!r}, expected {family.name!r}")
-    if len(loaded) < len(args.checkpoints):
-        raise UserInputError("--checkpoints: expected weights in folders of different names")
     return loaded
+
+
+def folder_names(paths: Sequence[Path]) -> list[str]:
+    """What weights are called: by their folders.
+
+    Raises:
+        UserInputError: two have the same name.
+    """
+    names = [path.parent.name or path.stem for path in paths]
+    if len(set(names)) < len(names):
+        raise UserInputError("--checkpoints: expected weights in folders of different names")
+    return names
 
 
 def jobs_of(args: Study, family: AbstractFamily, shown: dict[str, LoadedModel]) -> list[Job]:
@@ -161,7 +172,14 @@ def run_study(args: Study) -> None:
     out = args.out or Path(f"runs/study-{args.name}-{args.family}")
     if args.name == "parallel":
         asked = Frontier(args.family, args.model, n=args.n, tiers=args.tiers, seed=args.seed, out=out)
-        return run_frontier(replace(asked, device=args.device, checkpoint=next(iter(args.checkpoints), None)))
+        asked = replace(asked, device=args.device)
+        if not args.checkpoints:
+            return run_frontier(asked)
+        for name, path in zip(folder_names(args.checkpoints), args.checkpoints, strict=True):
+            run_frontier(
+                replace(asked, checkpoint=path, out=out if len(args.checkpoints) == 1 else out / name)
+            )
+        return
     use_all_cores()
     if args.n < 1:
         raise UserInputError(f"--n {args.n}: expected at least 1 puzzle")

@@ -150,3 +150,21 @@ def test_every_example_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "argv", line.split()[2:])
         command_line("planorder.study", Study, seen.append, EXAMPLES)
     assert [args.name for args in seen] == ["noise", "depth", "parallel", "depth"]
+
+
+def test_parallel_has_a_frontier_for_each_of_several_weights(
+    weights: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Path | None, Path | None]] = []
+    monkeypatch.setattr(study, "run_frontier", lambda args: seen.append((args.checkpoint, args.out)))
+    run_study(asked("parallel", weights, tmp_path))
+    run_study(asked("parallel", weights[:1], tmp_path))
+    run_study(asked("parallel", (), tmp_path))
+    assert seen == [
+        (weights[0], tmp_path / "seed0"),
+        (weights[1], tmp_path / "seed1"),
+        (weights[0], tmp_path),
+        (None, tmp_path),
+    ]
+    with pytest.raises(UserInputError, match="different names"):
+        run_study(asked("parallel", (weights[0], weights[0]), tmp_path))
