@@ -24,7 +24,7 @@ from planorder.console import (
 )
 from planorder.frontier import measured
 from planorder.models import parameter_count
-from planorder.models.checkpoint import LoadedModel, load_model
+from planorder.models.checkpoint import LoadedModel, load_model, weights_digest
 from planorder.reproductions.plan import Report, finish
 from planorder.results.plotting import Measure, measure_of
 from planorder.results.points import open_points
@@ -168,10 +168,14 @@ def run_ablation(args: Ablation) -> None:
     with open_points(out, settings) as folder:
         try:
             networks = trained(args, family, chosen, out, device)
-            jobs = [
-                ({"tier": tier, "objective": name, "strategy": strategy.name}, loaded, strategy)
-                for tier in tiers
+            found = [
+                ({"objective": name, "weights": weights_digest(loaded.model)}, loaded)
                 for name, loaded in networks.items()
+            ]
+            jobs = [
+                (point | {"tier": tier, "strategy": strategy.name}, loaded, strategy)
+                for tier in tiers
+                for point, loaded in found
                 for strategy in strategies
             ]
             table = pd.DataFrame(measured(jobs, folder, "decoding"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,10 +26,10 @@ from planorder.decoding import Strategy, decode, get_strategy, paper_protocol, w
 from planorder.decoding.autoregressive import decode_autoregressive
 from planorder.decoding.d3pm import D3PM, decode_d3pm, process_of
 from planorder.decoding.noise import no_noise
-from planorder.decoding.orders import TopMargin, TopProb, left_to_right, neg_entropy, solver_order
 from planorder.decoding.particles import best_of
 from planorder.decoding.picks import argmax
 from planorder.decoding.shards import decode_on_ranks
+from planorder.decoding.testing import HashModel, equal, small_batch
 from planorder.decoding.view import Decoded
 from planorder.distributed import check_one_rank, world
 from planorder.models import AutoregressiveModel, parameter_count
@@ -52,8 +52,6 @@ EXAMPLES = """  python -m planorder.bench sudoku
   python -m planorder.bench sudoku --checkpoint runs/mine/weights.safetensors --device cuda --n 10000"""
 
 ORDERS = ("vanilla", "random", "left_to_right", "top_prob", "top_margin", "neg_entropy", "solver_order")
-SURE_ORDERS = (left_to_right, solver_order, neg_entropy, TopProb(), TopMargin())
-"""Orders without chance of their own."""
 MODELS = ("relational", "ar-fixed", "ar-random", "ar-solver")
 """The networks of the table by default, of those that ship."""
 
@@ -118,15 +116,24 @@ def chosen_strategies(args: Bench) -> list[Strategy]:
     found = [with_options(strategy, **options) for strategy in found]
     if args.best_of < 1:
         raise UserInputError(f"--best-of {args.best_of}: expected at least 1 decode of a puzzle")
-    if args.best_of > 1:
-        for strategy in found:
-            if strategy.order in SURE_ORDERS and (strategy.noise, strategy.pick) == (no_noise, argmax):
-                raise UserInputError(
-                    f"--best-of {args.best_of} with {strategy.name!r}: its decodes would all be one: give "
-                    "--noise gumbel:0.1 or --pick sample"
-                )
-        found = [replace(strategy, name=f"{strategy.name} x{args.best_of}") for strategy in found]
+    for strategy in found if args.best_of > 1 else []:
+        if not has_chance(strategy):
+            raise UserInputError(
+                f"--best-of {args.best_of} with {strategy.name!r}: its decodes would all be one: give "
+                "--noise gumbel:0.1 or --pick sample"
+            )
     return found
+
+
+def has_chance(strategy: Strategy) -> bool:
+    """Whether another seed may decode otherwise: by its noise or values, or tried on made-up puzzles."""
+    if strategy.noise is not no_noise or strategy.pick is not argmax:
+        return True
+    try:
+        first, second = (decode(HashModel(4), small_batch(), strategy, seed=seed) for seed in (0, 1))
+    except UserInputError:  # learned orders, which are for puzzles of other shapes and have none
+        return False
+    return not equal(first, second)
 
 
 def pick_of(args: Bench) -> str | None:
@@ -227,7 +234,7 @@ def run_job(
     return Outcome(
         family=batch.family,
         tier=tier,
-        model=loaded.name,
+        model=loaded.name if decodes == 1 or strategy is None else f"{loaded.name} x{decodes}",
         strategy=strategy.name if strategy else str(own_way(loaded)),
         seed=seed,
         seconds=time.perf_counter() - started,

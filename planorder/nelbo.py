@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -162,18 +163,17 @@ def run_nelbo(args: Nelbo) -> None:
     loaded = masked_network(bench)
     batches, parts = chosen_puzzles(bench, family), []
     passes = [args.repeats * len(batch) + len(orders) * batch.blank.sum() for batch in batches.values()]
-    with progress_bar(int(sum(passes)), loaded.name, "pass") as advance:
-        for tier, batch in batches.items():
-            parts.append(nats_of_puzzles(loaded, batch, orders, args, advance))
-            parts[-1].insert(0, "tier", tier)
-    puzzles = pd.concat(parts, ignore_index=True)
-    table = summary(puzzles, args.repeats)
-    if args.out:
-        config = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
-        config["weights"] = weights_digest(loaded.model)
-        with RunFolder(args.out, config, args.overwrite) as run:
-            for name, frame in (("nelbo.csv", table), ("puzzles.csv", puzzles)):
-                run.write_bytes(name, frame.to_csv(index=False, lineterminator="\n").encode())
+    config = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
+    config["weights"] = weights_digest(loaded.model)
+    with RunFolder(args.out, config, args.overwrite) if args.out else nullcontext() as run:
+        with progress_bar(int(sum(passes)), loaded.name, "pass") as advance:
+            for tier, batch in batches.items():
+                parts.append(nats_of_puzzles(loaded, batch, orders, args, advance))
+                parts[-1].insert(0, "tier", tier)
+        puzzles = pd.concat(parts, ignore_index=True)
+        table = summary(puzzles, args.repeats)
+        for name, frame in (("nelbo.csv", table), ("puzzles.csv", puzzles)) if run else ():
+            run.write_bytes(name, frame.to_csv(index=False, lineterminator="\n").encode())
     print(format_summary(table))
     guess = math.log(family.n_values)
     print(f"\n95% intervals over puzzles; guessing: {guess:.4f} nats a blank (ln {family.n_values})")

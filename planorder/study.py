@@ -84,6 +84,8 @@ class Study:
 def noise_points(args: Study) -> Iterator[tuple[dict[str, Any], Strategy]]:
     """Settings of the noise study: every coefficient constant, the middle one annealed and Gaussian too."""
     steps, amounts = args.steps or STEPS["noise"], listed(args, "noises")
+    if not amounts:
+        raise UserInputError(f"--noises {args.noises!r}: expected coefficients with commas, e.g. 0.1,0.5")
     middle = amounts[len(amounts) // 2]
     kinds = [f"gumbel:{amount}" for amount in amounts]
     kinds += [f"gumbel:{middle}:annealed", f"gaussian:{middle}"]
@@ -171,6 +173,9 @@ def run_study(args: Study) -> None:
     """Checks what was asked, decodes what is missing, writes table and figure, prints the table."""
     out = args.out or Path(f"runs/study-{args.name}-{args.family}")
     if args.name == "parallel":
+        for option, usual in (("steps", None), ("noises", Study.noises), ("turns", Study.turns)):
+            if getattr(args, option) != usual:
+                raise UserInputError(f"--{option} with parallel: expected none, see planorder.frontier")
         asked = Frontier(args.family, args.model, n=args.n, tiers=args.tiers, seed=args.seed, out=out)
         asked = replace(asked, device=args.device)
         if not args.checkpoints:

@@ -20,6 +20,7 @@ from planorder.decoding.noise import Gaussian, Gumbel, parse_noise
 from planorder.decoding.orders import TopMargin, TopProb
 from planorder.models import AutoregressiveModel
 from planorder.models.checkpoint import LoadedModel
+from planorder.models.forward_process import check_masked
 from planorder.results.figures import NOISE_LINES, noise_and_steps
 from planorder.results.runs import RunFolder
 from puzzles import get_family
@@ -100,7 +101,7 @@ def listed(args: object, name: str, known: tuple[str, ...] = ()) -> list[str]:
         raise UserInputError(
             f"--{name} {text!r}: expected {', '.join(known) or 'different entries'}, each once"
         )
-    if name in ("steps", "ks") and not all(entry.isdecimal() for entry in found):
+    if name in ("steps", "ks", "turns") and not all(entry.isdecimal() for entry in found):
         raise UserInputError(f"--{name} {text!r}: expected whole numbers with commas, e.g. 50,20")
     return found
 
@@ -147,6 +148,7 @@ def masked_network(bench: Bench) -> LoadedModel:
         raise UserInputError(f"model {bench.models!r}: expected one network")
     if isinstance(loaded.model, AutoregressiveModel):
         raise UserInputError(f"model {loaded.name!r} chooses its cells itself: expected a masked network")
+    check_masked(loaded.model)
     return loaded
 
 

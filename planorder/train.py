@@ -21,6 +21,7 @@ from planorder.decoding.view import Decoded
 from planorder.distributed import first_rank_first, world
 from planorder.models import AutoregressiveModel, OrderHead, TransformerConfig
 from planorder.models.checkpoint import LoadedModel, load_model, pretrained, weights_digest
+from planorder.models.forward_process import check_masked
 from planorder.results.environment import environment
 from planorder.results.evaluate import score
 from planorder.results.files import one_line_errors
@@ -111,6 +112,7 @@ def frozen_network(args: Train, family: AbstractFamily, device: str) -> LoadedMo
             f"--denoiser {args.denoiser}: is {loaded.name!r} on {loaded.family.name!r}, expected a masked "
             f"network on {family.name!r}: {', '.join(n for n in shipped if n[:3] != 'ar-')} or a file"
         )
+    check_masked(loaded.model)
     loaded.model.requires_grad_(False).to(device)
     return loaded
 
@@ -227,6 +229,12 @@ def head_validation(
     return run
 
 
+def placeless(word: str) -> str:
+    """A word of the command line without the folders of an absolute path, also after ``--option=``."""
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return option + equals + (Path(value).name if Path(value).is_absolute() else value)
+
+
 def initial(path: Path, name: str) -> LoadedModel:
     """The network to begin with; for a learned order any head."""
     loaded = load_model(path, head=name in HEADS)
@@ -248,7 +256,7 @@ def run_train(args: Train) -> None:
     data = TrainingData(
         family, puzzles, chosen.train.batch_size, args.seed, chosen.train.balance, chosen.train.by_size
     )
-    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    words = [placeless(word) for word in sys.argv[1:]]
     command = " ".join(["python -m planorder train", *words])  # without the places of this machine
     facts = {"environment": environment(), "command": command, "preset": args.preset, "puzzles": len(puzzles)}
     if not beside and not args.model.startswith("ar-"):

@@ -269,7 +269,8 @@ def test_best_of_judges_the_most_confident_and_counts_all_passes(
     )
     assert call(*words, "--best-of", 3, "--out", tmp_path / "run") == 0
     found = load_run(tmp_path / "run")
-    assert list(found.results["strategy"]) == ["top_margin x3", "vanilla x3"]
+    assert list(found.results["strategy"]) == ["top_margin", "vanilla"]
+    assert set(found.results["model"]) == {"relational x3"}
     model = load_model(weights["relational"]).model
     for name, row in zip(("top_margin", "vanilla"), found.results.itertuples(), strict=True):
         best = best_of(model, batch, with_options(get_strategy(name), noise="0.5"), 3, batch_size=128).best

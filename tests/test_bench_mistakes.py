@@ -105,6 +105,7 @@ MISTAKES = """
 --steps -50 -> steps=-50: expected at least 1 reverse step
 --steps 5 --k 2 -> steps=5 and k=2 contradict each other
 --best-of 0 -> --best-of 0: expected at least 1 decode of a puzzle
+--best-of 3 --orders vanilla,halton -> --best-of 3 with 'halton': its decodes would all be one
 --best-of 3 --orders top_margin -> its decodes would all be one: give --noise gumbel:0.1 or --pick sample
 --batch-size 0 -> --batch-size 0: expected at least 1 puzzle at a time
 --batch-size -64 -> --batch-size -64: expected at least 1 puzzle at a time

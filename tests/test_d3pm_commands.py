@@ -13,7 +13,12 @@ from planorder import bench
 from planorder.__main__ import main
 from planorder.bench import Bench, run_bench
 from planorder.console import command_line
+from planorder.decoding.beam import decode_beam
 from planorder.models.checkpoint import load_model
+from planorder.training.likelihood import masked_bound
+from planorder.training.objectives.d3pm import d3pm_objective
+from puzzles import get_family
+from puzzles.base import UserInputError
 
 
 def trained(monkeypatch: pytest.MonkeyPatch, name: str, out: Path) -> Path:
@@ -57,3 +62,34 @@ def test_an_unknown_noise_names_the_nearest(
     assert ended.value.code == 2
     assert "did you mean 'd3pm_gaussian'?" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
+
+
+def test_networks_of_noisy_values_are_refused_where_masks_are_filled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = trained(monkeypatch, "d3pm_uniform", tmp_path / "uniform")
+    batch, model = get_family("sudoku-2x2").generate("test", "logic", 2), load_model(weights).model
+    for ask in (masked_bound, decode_beam):
+        with pytest.raises(UserInputError, match="decode it with decode_d3pm"):
+            ask(model, batch)
+    with pytest.raises(UserInputError, match="at least 4"):
+        d3pm_objective("d3pm_gaussian", 2)
+    capsys.readouterr()
+    for words in (
+        ("nelbo", "sudoku-2x2", "--checkpoint", weights, "--n", 2),
+        (
+            "train",
+            "sudoku-2x2",
+            "--model",
+            "learned_margin",
+            "--denoiser",
+            weights,
+            "--out",
+            tmp_path / "h",
+        ),
+    ):
+        monkeypatch.setattr(sys, "argv", ["planorder", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        assert "decode it with decode_d3pm" in capsys.readouterr().err

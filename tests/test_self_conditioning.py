@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 from planorder.__main__ import main
 from planorder.decoding import decode, get_strategy
 from planorder.decoding.beam import decode_beam
-from planorder.decoding.testing import equal
+from planorder.decoding.loop import forward
 from planorder.models import Transformer, TransformerConfig, build_model
 from planorder.models.checkpoint import load_model
 from planorder.tokens import MASK
@@ -153,7 +154,34 @@ def test_the_command_trains_one(
     loaded = load_model(tmp_path / "a" / "weights.safetensors")
     assert loaded.config.self_conditioning
     assert loaded.model.previous.detach().abs().max() > 0
-    batch = FAMILY.generate("test", "logic", 4)
-    again = load_model(tmp_path / "a" / "weights.safetensors")
-    strategy = get_strategy("top_prob")
-    assert equal(decode(loaded.model, batch, strategy), decode(again.model, batch, strategy))
+    assert isinstance(loaded.model, Transformer)
+    batch = FAMILY.generate("test", "logic", 2)
+    found = decode(loaded.model, batch, get_strategy("top_prob"))
+    for row in range(2):
+        assert found.prob[row] == pytest.approx(by_hand(loaded.model, batch.clues[row], True)[1], abs=1e-4)
+
+
+def test_an_estimate_under_autocast_leaves_the_gradient_whole(batch: PuzzleBatch) -> None:
+    """PyTorch once kept the weights that the pass without a gradient had cast."""
+    model, tokens = listening(), torch.from_numpy(batch.clues.astype(np.int64))
+    draws = torch.Generator().manual_seed(next(seed for seed in range(9) if reads(seed)))
+    with torch.autocast("cpu", torch.bfloat16):
+        conditioned_logits(model, tokens, None, draws).square().sum().backward()
+    assert all(weight.grad is not None for weight in model.parameters())
+
+
+def test_a_gpu_leaves_a_state_that_did_not_change_as_it_was(batch: PuzzleBatch) -> None:
+    """A device that runs all rows again must not hand a row its own last word; faked by its type."""
+
+    class Elsewhere:
+        type = "cuda"
+
+    class Tokens:
+        device = Elsewhere()
+
+    said, before = torch.full((3, 2, 4), 1.0), torch.zeros(3, 2, 4)
+    rows = SimpleNamespace(
+        tokens=Tokens(), edges=None, log_probs=before, changed=torch.tensor([True, False, True])
+    )
+    found = forward(rows, lambda tokens, edges, previous: said)  # type: ignore[arg-type]
+    assert found[:, 0, 0].tolist() == [1.0, 0.0, 1.0]

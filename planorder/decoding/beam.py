@@ -13,6 +13,7 @@ from planorder.decoding.orders import TopMargin
 from planorder.decoding.rows import Rows, empty_result, open_rows, write_rows
 from planorder.decoding.view import Decoded, StepView
 from planorder.models.context import logits_of
+from planorder.models.forward_process import check_masked
 from planorder.tokens import MASK
 from puzzles.base import PuzzleBatch, UserInputError
 
@@ -62,6 +63,7 @@ def decode_beam(
     for name, value in (("width", width), ("branch", branch), ("values", values), ("batch_size", batch_size)):
         if value < 1:
             raise UserInputError(f"{name}={value}: expected at least 1")
+    check_masked(model)
     found, blanks = empty_result(batch), batch.blank.sum(1)
     by_blanks = np.argsort(blanks, kind="stable")[::-1]
     queue, progress = by_blanks[blanks[by_blanks] > 0], progress or ignore

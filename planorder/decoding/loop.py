@@ -138,13 +138,17 @@ def run(
 
 def forward(rows: Rows, log_probs_of: LogProbs) -> torch.Tensor:
     """The log-probabilities of all rows, from a forward pass of those whose tokens changed."""
-    if rows.tokens.device.type != "cpu" or rows.log_probs is None or bool(rows.changed.all()):
-        return log_probs_of(rows.tokens, rows.edges, rows.log_probs)
-    log_probs = rows.log_probs.clone()
+    before = rows.log_probs
+    if before is None:
+        return log_probs_of(rows.tokens, rows.edges, None)
+    if rows.tokens.device.type != "cpu":
+        return torch.where(rows.changed[:, None, None], log_probs_of(rows.tokens, rows.edges, before), before)
+    if bool(rows.changed.all()):
+        return log_probs_of(rows.tokens, rows.edges, before)
+    log_probs = before.clone()
     if bool(rows.changed.any()):
         edges = None if rows.edges is None else rows.edges[rows.changed]
-        before = rows.log_probs[rows.changed]
-        log_probs[rows.changed] = log_probs_of(rows.tokens[rows.changed], edges, before)
+        log_probs[rows.changed] = log_probs_of(rows.tokens[rows.changed], edges, before[rows.changed])
     return log_probs
 
 

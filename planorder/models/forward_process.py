@@ -105,10 +105,6 @@ class ForwardProcess:
         """
         return state if self.absorbs else torch.where(clue, state, state + self.n_values)
 
-    def state(self, tokens: torch.Tensor) -> torch.Tensor:
-        """The state that `shown` showed."""
-        return torch.where(tokens > self.n_values, tokens - self.n_values, tokens)
-
 
 class Tables(NamedTuple):
     """A process as float64 tensors.

@@ -12,6 +12,7 @@ import torch
 from planorder.console import progress_bar, resolve_device
 from planorder.models import parameter_count
 from planorder.models.checkpoint import LoadedModel, weights_digest
+from planorder.models.forward_process import check_masked
 from planorder.reproductions.paper import TARGETS, Drawing, Table
 from planorder.reproductions.plan import (
     Plan,
@@ -131,6 +132,7 @@ def network_log_likelihoods(
     loaded: LoadedModel, tokens: np.ndarray, whole: np.ndarray, device: str, advance: Callable[[int], None]
 ) -> np.ndarray:
     """float64 ``[n, cells]``: log of the network's probability of the true values; nan where visible."""
+    check_masked(loaded.model)
     model, parts = loaded.model.to(device).eval(), []
     for start in range(0, len(tokens), BATCH):
         asked = torch.from_numpy(tokens[start : start + BATCH]).to(device, torch.int64)

@@ -14,7 +14,6 @@ from difflib import get_close_matches
 from planorder.results.report import FREE
 from puzzles.base import HARD, LOGIC, UserInputError
 
-PAPER = "arXiv:2502.06768"
 CPU, GPU = "cpu", "paper"
 """The scales: the weights that ship or quick trainings, and the sizes of the paper."""
 

@@ -17,9 +17,11 @@ from planorder.reproductions.paper import GPU, TARGETS
 from planorder.results.files import atomic_write
 from planorder.results.plotting import save
 from planorder.results.points import PointFolder, json_bytes
-from planorder.results.runs import MANIFEST, _manifest
+from planorder.results.runs import MANIFEST, manifest_of
 from puzzles.base import UserInputError
 
+FORMAT = "planorder-points-1"
+"""Of the manifest: no run folder, which ``--overwrite`` of other commands would replace."""
 WEIGHTS = Path("runs/weights")
 """Where the commands that are printed put their weights, unless ``--weights`` says otherwise."""
 
@@ -153,4 +155,4 @@ def finish(folder: PointFolder, name: str, report: Report) -> None:
     csv = report.table.to_csv(index=False, lineterminator="\n")
     atomic_write(folder.path / f"{name}.csv", csv.encode())
     save(report.figure, folder.path / f"{name}.png")
-    atomic_write(manifest, json_bytes(_manifest(folder.path)))
+    atomic_write(manifest, json_bytes(manifest_of(folder.path, FORMAT)))

@@ -17,7 +17,7 @@ from typing import Any
 
 from planorder.results.environment import environment
 from planorder.results.files import atomic_write, one_line_errors
-from planorder.results.runs import _lock
+from planorder.results.runs import lock
 from puzzles.base import UserInputError
 
 Values = Mapping[str, Any]
@@ -78,7 +78,7 @@ def open_points(path: Path, config: Values) -> Iterator[PointFolder]:
         if path.exists() and not begun and (not path.is_dir() or any(path.iterdir())):
             raise UserInputError(f"{path} exists and has no points: name a new or an empty folder")
         (path / "points").mkdir(parents=True, exist_ok=True)
-    descriptor = _lock(path)
+    descriptor = lock(path)
     try:
         if not file.exists():
             atomic_write(path / "environment.json", json_bytes(environment()))

@@ -75,7 +75,7 @@ class RunFolder:
             _clear_stale(self.path)
             self.path.mkdir()
         try:
-            self._open.callback(os.close, _lock(self.path))
+            self._open.callback(os.close, lock(self.path))
             self.write_json("config.json", portable(self.config))
             self.write_json("environment.json", environment())
         except BaseException:
@@ -88,7 +88,7 @@ class RunFolder:
     ) -> None:
         try:
             if error is None:
-                self.write_json(MANIFEST, _manifest(self.path))
+                self.write_json(MANIFEST, manifest_of(self.path))
                 _check_target(self.target, self.overwrite)
                 with one_line_errors("write", self.target):
                     _publish(self.path, self.target)
@@ -207,11 +207,12 @@ def _fingerprint(data: bytes) -> dict[str, object]:
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def _manifest(folder: Path) -> dict[str, object]:
+def manifest_of(folder: Path, kind: str = FORMAT) -> dict[str, object]:
+    """The format of a folder, and size and hash of each of its files."""
     with one_line_errors("read", folder):
         names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
         return {
-            "format": FORMAT,
+            "format": kind,
             "files": {name: _fingerprint((folder / name).read_bytes()) for name in names},
         }
 
@@ -238,7 +239,7 @@ def _check_target(target: Path, overwrite: bool) -> None:
         raise UserInputError(f"{target} already holds a run: allow overwriting it or name another folder")
 
 
-def _lock(folder: Path) -> int:
+def lock(folder: Path) -> int:
     """Locks a folder until the process ends, however it ends, or the returned descriptor is closed."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -254,7 +255,7 @@ def _lock(folder: Path) -> int:
 def _clear_stale(partial: Path) -> None:
     """Removes what a killed run left; one that still runs holds the lock and is left alone."""
     if partial.exists():
-        os.close(_lock(partial))
+        os.close(lock(partial))
         shutil.rmtree(partial)
 
 

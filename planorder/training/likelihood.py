@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from planorder.models.context import edge_tensor, logits_of
+from planorder.models.forward_process import check_masked
 from planorder.tokens import MASK
 from planorder.training.objectives.weighted import WeightedObjective
 from puzzles.base import PuzzleBatch, UserInputError
@@ -184,7 +185,8 @@ def finite(nats: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def evaluated(model: Callable[..., torch.Tensor], device: str | torch.device) -> Iterator[None]:
-    """Moves a network to a device to stay, and puts it in eval mode for the block."""
+    """Moves a masked network to a device to stay, and puts it in eval mode for the block."""
+    check_masked(model)
     if not isinstance(model, nn.Module):
         yield
         return

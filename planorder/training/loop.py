@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from planorder.distributed import everyone, first_rank_first, world
-from planorder.models import ModelConfig, build_model
+from planorder.models import ModelConfig, build_model, config_from_dict
 from planorder.models.checkpoint import (
     EMA,
     model_header,
@@ -229,7 +229,7 @@ def resume(state: Training, out: Path, header: dict[str, Any]) -> float:
     tensors, found = read_tensors(out / STATE)
     facts, expected = (
         {key: said.get(key) for key in ("name", "data", "backbone", "puzzles", BEGAN)}
-        | said["config"]
+        | asdict(config_from_dict(said["backbone"], said["config"]))  # fields that came later have defaults
         | {"shards": 1}
         | said.get("train", {})
         | (said.get("objective", {}) if found.get("objective") else {})

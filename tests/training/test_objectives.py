@@ -19,8 +19,11 @@ from planorder.models.checkpoint import load_model
 from planorder.training.data import TrainingData
 from planorder.training.loop import TrainConfig, train
 from planorder.training.objectives import Objective
-from planorder.training.objectives.d3pm import D3PM
+from planorder.training.objectives.autoregressive import AutoregressiveObjective
+from planorder.training.objectives.d3pm import D3PM, D3PMObjective
+from planorder.training.objectives.imitate import ImitationObjective
 from planorder.training.objectives.masked import MaskedObjective
+from planorder.training.objectives.policy_gradient import PolicyObjective
 from planorder.training.objectives.registry import OBJECTIVES, get_objective
 from planorder.training.objectives.weighted import WeightedObjective
 from planorder.training.presets import HEADS, MODELS, recipe
@@ -93,6 +96,7 @@ def test_no_field_hides_one_of_the_training_or_the_network() -> None:
     """A resumed training compares the fields of all three in one table."""
     taken = {field.name for kind in (TrainConfig, *CONFIGS.values()) for field in fields(kind)}
     kinds = {type(entry.objective) for entry in OBJECTIVES.values()}
+    kinds |= {D3PMObjective, AutoregressiveObjective, ImitationObjective, PolicyObjective}
     for kind in kinds:
         assert is_dataclass(kind)
         assert not taken & {field.name for field in fields(kind)}, kind

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from planorder.models import AutoregressiveConfig, RelationalConfig, TransformerConfig
-from planorder.models.checkpoint import load_model, read_tensors
+from planorder.models.checkpoint import load_model, read_tensors, write_tensors
 from planorder.training import loop
 from planorder.training.data import TrainingData
 from planorder.training.loop import METRICS, STATE, TrainConfig, Training, train
@@ -239,6 +239,25 @@ def test_another_training_in_the_folder_is_refused(
     with one_line(f"{whole}: holds a training with {message}: choose another --out"):
         run(whole, puzzles, **changes)
     assert {path.name: path.read_bytes() for path in whole.iterdir()} == before
+
+
+def test_a_state_from_before_a_field_existed_goes_on(
+    whole: Path, puzzles: PuzzleBatch, tmp_path: Path
+) -> None:
+    """A field that a config got later stood at its default before."""
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, puzzles, hooks=stop_at(10))
+    tensors, header = read_tensors(tmp_path / STATE)
+    for name in ("noisy", "self_conditioning"):
+        del header["config"][name]
+    del header["train"]["shards"]
+    write_tensors(tmp_path / STATE, tensors, header)
+    with one_line("holds a training with noisy=False, not True"):
+        run(tmp_path, puzzles, model=replace(NETWORK, noisy=True))
+    with one_line("holds a training with shards=1, not 2"):
+        run(tmp_path, puzzles, shards=2)
+    run(tmp_path, puzzles)
+    assert_same(tmp_path, whole)
 
 
 @pytest.mark.parametrize("fault", ["loss", "grad_norm"])

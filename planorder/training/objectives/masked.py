@@ -99,4 +99,5 @@ def left_by_margin(
         shown = (blanks * (1 - rate) * stage / stages).round().long() - (blanks - masked.sum(1))
         place = margin.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
         masked = masked & (place >= shown[:, None])
+    torch.clear_autocast_cache()  # see `self_conditioning`
     return masked

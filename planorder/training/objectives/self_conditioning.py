@@ -34,4 +34,5 @@ def conditioned_logits(
         return logits_of(model, tokens, edges)
     with torch.no_grad():
         previous = logits_of(model, tokens, edges).softmax(-1)
+    torch.clear_autocast_cache()  # older PyTorch keeps the weights that it cast without a gradient
     return logits_of(model, tokens, edges, previous)
