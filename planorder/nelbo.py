@@ -172,8 +172,9 @@ def run_nelbo(args: Nelbo) -> None:
                 parts[-1].insert(0, "tier", tier)
         puzzles = pd.concat(parts, ignore_index=True)
         table = summary(puzzles, args.repeats)
-        for name, frame in (("nelbo.csv", table), ("puzzles.csv", puzzles)) if run else ():
-            run.write_bytes(name, frame.to_csv(index=False, lineterminator="\n").encode())
+        if run is not None:
+            for name, frame in (("nelbo.csv", table), ("puzzles.csv", puzzles)):
+                run.write_bytes(name, frame.to_csv(index=False, lineterminator="\n").encode())
     print(format_summary(table))
     guess = math.log(family.n_values)
     print(f"\n95% intervals over puzzles; guessing: {guess:.4f} nats a blank (ln {family.n_values})")

@@ -156,8 +156,7 @@ class Beam:
         self, tokens: torch.Tensor, edges: torch.Tensor | None, previous: torch.Tensor | None
     ) -> torch.Tensor:
         """float32 ``[rows, cells, values]``; ``previous`` is that of the state before, or None."""
-        said = None if previous is None else previous.exp()
-        return as_log_probs(logits_of(self.model, tokens, edges, said), tokens)
+        return as_log_probs(logits_of(self.model, tokens, edges, previous), tokens)
 
 
 def without_twins(total: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:

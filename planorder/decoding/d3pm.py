@@ -91,10 +91,9 @@ def decode_d3pm(
     def log_probs_of(
         tokens: torch.Tensor, edges: torch.Tensor | None, previous: torch.Tensor | None
     ) -> torch.Tensor:
-        said = None if previous is None else previous.exp()
         dtype = PRECISIONS[precision]
         with torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None):
-            logits = logits_of(model, tokens, edges, said)
+            logits = logits_of(model, tokens, edges, previous)
         return as_log_probs(logits, tokens)
 
     try:

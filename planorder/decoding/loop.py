@@ -15,7 +15,7 @@ from planorder.decoding.remask import never, top_cells
 from planorder.decoding.rows import BAD_LOGITS, BAD_SCORE, SOUND, Rows, empty_result, open_rows, write_rows
 from planorder.decoding.strategies import Strategy, with_options
 from planorder.decoding.view import Decoded, StepView
-from planorder.models.context import is_self_conditioned, logits_of
+from planorder.models.context import logits_of
 from planorder.models.forward_process import check_masked
 from planorder.tokens import MASK
 from puzzles.base import PuzzleBatch, UserInputError
@@ -115,9 +115,8 @@ def run(
     def log_probs_of(
         tokens: torch.Tensor, edges: torch.Tensor | None, previous: torch.Tensor | None
     ) -> torch.Tensor:
-        said = previous.exp() if previous is not None and is_self_conditioned(model) else None
         with torch.autocast(device.type, precision or torch.bfloat16, enabled=precision is not None):
-            logits = logits_of(model, tokens, edges, said)
+            logits = logits_of(model, tokens, edges, previous)
         return as_log_probs(logits, tokens)
 
     for step in range(total):

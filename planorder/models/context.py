@@ -36,13 +36,13 @@ def logits_of(
 ) -> torch.Tensor:
     """``model(tokens)``, or ``model(tokens, edges)`` where the puzzles have edges of their own.
 
-    A self-conditioned network also gets ``previous``, its probabilities ``[batch, cells, values]`` of the
-    step before.
+    A self-conditioned network also gets its probabilities of the step before, of which ``previous`` are the
+    log-probabilities ``[batch, cells, values]``.
     """
     given = (tokens,) if edges is None else (tokens, edges)
     if previous is None or not is_self_conditioned(model):
         return model(*given)
-    return model(*given, previous=previous)
+    return model(*given, previous=previous.exp())
 
 
 def is_self_conditioned(model: Callable[..., torch.Tensor]) -> bool:

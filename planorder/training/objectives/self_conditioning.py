@@ -33,6 +33,6 @@ def conditioned_logits(
     if not is_self_conditioned(model) or float(torch.rand((), generator=generator)) >= SHARE:
         return logits_of(model, tokens, edges)
     with torch.no_grad():
-        previous = logits_of(model, tokens, edges).softmax(-1)
+        previous = logits_of(model, tokens, edges).log_softmax(-1)
     torch.clear_autocast_cache()  # older PyTorch keeps the weights that it cast without a gradient
     return logits_of(model, tokens, edges, previous)
