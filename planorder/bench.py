@@ -62,8 +62,8 @@ class Bench:
 
     family: tyro.conf.Positional[str] = "sudoku"
     """puzzles: sudoku, zebra, naesat, ..."""
-    n: int = 200
-    """test puzzles of each tier"""
+    n: int | None = None
+    """test puzzles of each tier (default: a few minutes' worth, 200; of naesat 75)"""
     orders: str = ",".join(ORDERS)
     """strategies of the masked networks, with commas"""
     models: str | None = None
@@ -176,12 +176,11 @@ def chosen_puzzles(args: Bench, family: AbstractFamily) -> dict[str, PuzzleBatch
     """The user's file, or ``n`` puzzles of each tier of the test split."""
     if args.puzzles:
         return {FILE: family.read(args.puzzles)}
-    if args.n < 1:
-        raise UserInputError(f"--n {args.n}: expected at least 1 puzzle a tier")
-    with progress_bar(args.n * len(family.tiers), "generating") as advance:
-        return {
-            tier: family.generate("test", tier, args.n, workers=2, progress=advance) for tier in family.tiers
-        }
+    n = family.usual_n if args.n is None else args.n
+    if n < 1:
+        raise UserInputError(f"--n {n}: expected at least 1 puzzle a tier")
+    with progress_bar(n * len(family.tiers), "generating") as advance:
+        return {tier: family.generate("test", tier, n, workers=2, progress=advance) for tier in family.tiers}
 
 
 def own_way(loaded: LoadedModel) -> str | None:

@@ -112,7 +112,7 @@ def frontier_of(bench: Bench) -> Frontier:
             "--protocol, --best-of and --overwrite with --frontier: expected none; name another --out"
         )
     names = ("family", "checkpoint", "n", "seed", "device", "precision", "batch_size", "out")
-    kept: dict[str, Any] = {name: getattr(bench, name) for name in names}
+    kept: dict[str, Any] = {name: value for name in names if (value := getattr(bench, name)) is not None}
     if bench.models is not None:
         kept["model"] = bench.models
     if bench.orders != ",".join(ORDERS):

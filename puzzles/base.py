@@ -168,6 +168,8 @@ class AbstractFamily(ABC):
     """What people call the cells that `judged` counts."""
     headline: str = "exact"
     """The accuracy that reports show first: "exact" or "cell", see `results.evaluate.score`."""
+    usual_n: int = 200
+    """Puzzles of each tier in a table of the usual length, a few minutes."""
 
     @abstractmethod
     def graph(self) -> ConstraintGraph:

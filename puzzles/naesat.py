@@ -55,6 +55,7 @@ class NaeSat(AbstractFamily):
     unique = False
     judged_name = "observations"
     headline = "cell"
+    usual_n = 75
 
     def __init__(self, name: str, latents: int, observations: int, seed: int = 0) -> None:
         """A family with triples of its own.

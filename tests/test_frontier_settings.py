@@ -113,5 +113,5 @@ def test_the_table_command_asks_for_the_same() -> None:
     ):
         with pytest.raises(UserInputError, match="with --frontier: expected none"):
             frontier_of(replace(Bench(), **changed))  # type: ignore[arg-type]
-    with pytest.raises(UserInputError, match="--protocol and --overwrite"):
+    with pytest.raises(UserInputError, match="--protocol, --best-of and --overwrite"):
         frontier_of(Bench(protocol="paper"))
