@@ -11,6 +11,7 @@ COMMANDS = {
     "nelbo": ("planorder.nelbo", "main", "bound and exact likelihood of solutions under a masked network"),
     "reproduce": ("planorder.reproduce", "main", "tables and figures of Kim et al., theirs beside ours"),
     "ablation": ("planorder.ablation", "main", "training objectives x strategies at equal tokens"),
+    "survey": ("planorder.survey", "main", "every strategy over Sudoku and Zebra, in one table"),
     "orders": ("planorder.catalogue", "orders_main", "list the strategies: rule, cost, source"),
     "cite": ("planorder.catalogue", "cite_main", "print the BibTeX entries of the strategies' papers"),
 }

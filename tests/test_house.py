@@ -17,7 +17,7 @@ FOLDERS = ("puzzles", "planorder", "benchmarks", "notebooks", "tests", "docs")
 TEXT = {".py", ".md", ".toml", ".txt", ".cff", ".sh", ".ipynb", ".json", ".csv", ""}
 COMMAND_LINES = {
     "__main__.py", "ablation.py", "analysis.py", "bench.py", "catalogue.py", "console.py", "frontier.py",
-    "generate.py", "nelbo.py", "reproduce.py", "show.py", "study.py", "sweep.py", "train.py",
+    "generate.py", "nelbo.py", "reproduce.py", "show.py", "study.py", "survey.py", "sweep.py", "train.py",
 }  # fmt: skip
 CHOICES = ("orders", "noise", "budgets", "picks", "remask")
 LONGEST = 400

@@ -193,7 +193,7 @@ def test_ctrl_c_and_the_same_command_goes_on(
         ("train sudoko-2x2", "did you mean 'sudoku-2x2'?"),
         (
             "trian sudoku-2x2 --preset tiny --steps 1",
-            "command 'trian' is unknown: expected train, nelbo, reproduce, ablation, orders, cite; did you",
+            "command 'trian' is unknown: expected train, nelbo, reproduce, ablation, survey, orders, cite;",
         ),
         ("train sudoku-2x2 --preset tiny --steps 0", "steps=0: expected at least 1"),
         ("train sudoku-2x2 --preset tiny --batch-size -1", "batch_size=-1: expected at least 1"),

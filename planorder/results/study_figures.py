@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from planorder.results.plotting import (
     EXACT,
     STRATEGIES,
+    TIERS,
     Line,
     Measure,
     caption,
@@ -114,3 +115,35 @@ def line_keys(networks: list[str]) -> list[Line2D]:
         Line2D([], [], color="#444444", linestyle=LINES[place % len(LINES)], label=name)
         for place, name in enumerate(networks)
     ]
+
+
+@styled
+def survey_figure(rows: pd.DataFrame, measure: Measure = EXACT) -> Figure:
+    """Accuracy of many strategies with intervals, a line each, the tiers by colour, passes at the margin.
+
+    Args:
+        rows: of survey.csv, in the order of the lines.
+        measure: the accuracy to show.
+    """
+    require_rows(rows, "strategies of a survey")
+    names, tiers = names_of(rows["strategy"]), names_of(rows["tier"])
+    figure, (axes,) = new_figure(7.2, 1.4 + 0.17 * len(names))
+    for place, tier in enumerate(tiers):
+        own = rows[rows["tier"] == tier].set_index("strategy").loc[names]
+        share, reach = interval(own, measure)
+        colour, marker = look(tier, TIERS, place)
+        axes.errorbar(
+            share, range(len(names)), xerr=reach, color=colour, marker=marker, ls="none", lw=1, ms=4
+        )
+    for height, passes in enumerate(own["passes"]):
+        axes.text(1.01, height, f"{passes:.0f}", transform=axes.get_yaxis_transform(), va="center", size=7)
+    axes.text(1.01, -1.4, "passes", transform=axes.get_yaxis_transform(), va="center", size=7, weight="bold")
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.set_ylim(len(names) - 0.3, -0.7)
+    axes.set_xlim(*measure.limits(rows))
+    axes.set_xlabel(f"{measure.short} (%)")
+    axes.legend(
+        handles=[legend_key(tier, TIERS, place) for place, tier in enumerate(tiers)], loc="lower left"
+    )
+    caption(figure, f"{counts(rows)}; {measure.bars}; passes of tier {tiers[-1]}")
+    return figure

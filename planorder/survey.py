@@ -1,0 +1,136 @@
+"""``python -m planorder survey``: every strategy there is, over Sudoku and Zebra, in one table; resumable."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from planorder.bench import Bench, chosen_strategies
+from planorder.catalogue import chosen as catalogued
+from planorder.console import (
+    DeviceName,
+    command_line,
+    default_batch_size,
+    precision_name,
+    resolve_device,
+    use_all_cores,
+)
+from planorder.decoding import Strategy
+from planorder.decoding.learned import SOURCES
+from planorder.frontier import measured
+from planorder.models.checkpoint import weights_digest
+from planorder.results.files import atomic_write
+from planorder.results.plotting import Measure, measure_of, save
+from planorder.results.points import open_points
+from planorder.results.study_figures import survey_figure
+from planorder.results.tables import percent, text_table
+from planorder.sweep import listed, masked_network
+from puzzles.base import UserInputError
+
+EXAMPLES = """  python -m planorder survey
+  python -m planorder survey --families sudoku --n 1000 --out runs/survey-1000
+  python -m planorder survey --orders vanilla,top_margin,klass,remdm_cap --n 500"""
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Decode the same puzzles with every strategy there is; run again, it goes on from there."""
+
+    families: str = "sudoku,zebra"
+    """puzzles, with commas, whose networks ship"""
+    model: str = "relational"
+    """a masked network that ships: relational, shallow, transformer"""
+    orders: str = ALL
+    """strategies, with commas; all: those that python -m planorder orders lists and that suit the puzzles"""
+    n: int = 100
+    """test puzzles of each tier"""
+    seed: int = 0
+    """of every random choice while decoding"""
+    device: DeviceName = "auto"
+    """auto takes the GPU where there is one"""
+    out: Path = Path("runs/survey")
+    """folder to write, or to go on with: a folder a family in it"""
+
+
+def strategies_of(args: Survey, family: str) -> list[Strategy]:
+    """The strategies that are asked for; of "all" without the heads that were taught on other puzzles."""
+    if args.orders != ALL:
+        return chosen_strategies(Bench(family, orders=args.orders))
+    known = [strategy.name for strategy in catalogued(())]
+    heads = [name for name in SOURCES if name in known] if family != "sudoku" else []
+    return chosen_strategies(Bench(family, orders=",".join(name for name in known if name not in heads)))
+
+
+def run_survey(args: Survey) -> None:
+    """Checks what was asked, decodes what is missing, writes tables and figures, prints the tables."""
+    use_all_cores()
+    if args.n < 1:
+        raise UserInputError(f"--n {args.n}: expected at least 1 puzzle")
+    names = listed(args, "families")
+    if not names:
+        raise UserInputError(f"--families {args.families!r}: expected names with commas, e.g. sudoku,zebra")
+    asked = {
+        name: (strategies_of(args, name), masked_network(Bench(name, models=args.model))) for name in names
+    }
+    device = resolve_device(args.device)
+    for name, (strategies, loaded) in asked.items():
+        family = loaded.family
+        config = {
+            "command": "survey",
+            "planorder": version("planorder"),
+            "family": family.version,
+            "weights": weights_digest(loaded.model),
+            "n": args.n,
+            "seed": args.seed,
+            "device": device,
+            "precision": precision_name("auto", device),
+            "batch_size": default_batch_size(device),
+        }
+        jobs: list[tuple[dict[str, Any], Any, Strategy]] = [
+            ({"tier": tier, "strategy": strategy.name}, loaded, strategy)
+            for strategy in strategies
+            for tier in family.tiers
+        ]
+        out, measure = args.out / name, measure_of(family)
+        with open_points(out, config) as folder:
+            try:
+                table = ranked(pd.DataFrame(measured(jobs, folder, f"survey {name}")), measure)
+            except KeyboardInterrupt:
+                print(f"\n{args.out} has the finished points: the same command goes on", file=sys.stderr)
+                raise
+            atomic_write(out / "survey.csv", table.to_csv(index=False, lineterminator="\n").encode())
+            save(survey_figure(table, measure), out / "survey.png")
+        print(f"{format_survey(table, measure)}\n\n{measure.long} %, {measure.bars}, n = {args.n} a tier")
+        print(f"folder: {out}\n")
+
+
+def ranked(table: pd.DataFrame, measure: Measure) -> pd.DataFrame:
+    """The table by tier, the best strategies of the last tier first and of equals those of fewer passes."""
+    last = table[table["tier"] == table["tier"].iloc[-1]]
+    order = last.sort_values([measure.column, "passes"], ascending=[False, True], kind="stable")["strategy"]
+    places = {name: place for place, name in enumerate(order)}
+    tiers = {name: place for place, name in enumerate(table["tier"].unique())}
+    keys = pd.DataFrame({"tier": table["tier"].map(tiers), "place": table["strategy"].map(places)})
+    return table.loc[keys.sort_values(["tier", "place"], kind="stable").index].reset_index(drop=True)
+
+
+def format_survey(table: pd.DataFrame, measure: Measure) -> str:
+    """The table for people: a row a strategy, the tiers side by side."""
+    rows: dict[str, dict[str, object]] = {}
+    for row in table.to_dict("records"):
+        ends = f"{percent(row[f'{measure.column}_low'])} to {percent(row[f'{measure.column}_high'])}"
+        own = rows.setdefault(row["strategy"], {"strategy": row["strategy"]})
+        own[f"{row['tier']} %"] = f"{percent(row[measure.column])} ({ends})"
+        own[f"{row['tier']} passes"] = f"{row['passes']:.1f}"
+    return text_table(list(rows.values()), "terminal", left=("strategy",))
+
+
+def main() -> None:
+    """The command line."""
+    command_line("planorder survey", Survey, run_survey, EXAMPLES)
