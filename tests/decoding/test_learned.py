@@ -188,7 +188,8 @@ def test_what_ships_loads_and_says_how_it_was_trained() -> None:
     for path in pretrained_heads():
         loaded = load_model(path, head=True)
         assert path.stem == f"{loaded.family.name}_{loaded.name}"
-        assert loaded.info["command"].startswith(f"python -m planorder train {loaded.family.name} --model")
+        assert loaded.info["command"].startswith(f"python -m planorder train {loaded.family.name} ")
+        assert f"--model {loaded.name} " in loaded.info["command"]
         assert loaded.info["objective"]["denoiser"] in pretrained(loaded.family.name)
         assert loaded.info["environment"]["git_commit"]
         assert get_strategy(loaded.name).name == loaded.name
