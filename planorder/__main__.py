@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from difflib import get_close_matches
 from importlib import import_module
+
+from puzzles.errors import did_you_mean
 
 COMMANDS = {
     "train": ("planorder.train", "main", "train a network of the table, or go on with one"),
@@ -45,8 +46,7 @@ def main() -> None:
         print(usage())
         return
     if name not in COMMANDS:
-        near = get_close_matches(name, COMMANDS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, COMMANDS)
         print(f"error: command {name!r} is unknown: expected {', '.join(COMMANDS)}{hint}", file=sys.stderr)
         raise SystemExit(2)
     module, function, _ = COMMANDS[name]

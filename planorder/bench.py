@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +38,7 @@ from planorder.results.report import FILE, FREE, write_figures, write_tables
 from planorder.results.runs import RunFolder
 from puzzles import get_family
 from puzzles.base import AbstractFamily, PuzzleBatch, UserInputError
+from puzzles.errors import did_you_mean
 
 EXAMPLES = """  python -m planorder.bench sudoku
   python -m planorder.bench zebra --n 1000
@@ -164,8 +164,7 @@ def chosen_models(args: Bench, family: AbstractFamily) -> list[LoadedModel]:
     names = [name.strip() for name in chosen.split(",") if name.strip()]
     for name in names:
         if name not in shipped:
-            near = get_close_matches(name, shipped, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, shipped)
             raise UserInputError(f"model {name!r} does not ship: expected one of {', '.join(shipped)}{hint}")
     if not names or len(set(names)) < len(names):
         raise UserInputError(f"--models {chosen!r}: expected one or more different names with commas")

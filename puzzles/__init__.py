@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 from puzzles.base import AbstractFamily, UserInputError
+from puzzles.errors import did_you_mean
 from puzzles.naesat import NaeSat
 from puzzles.sudoku.family import Sudoku
 from puzzles.zebra.family import Zebra
@@ -32,7 +31,6 @@ def get_family(name: str) -> AbstractFamily:
         UserInputError: an unknown name, with the nearest known one.
     """
     if name not in FAMILIES:
-        near = get_close_matches(name, FAMILIES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, FAMILIES)
         raise UserInputError(f"family {name!r} is unknown: expected one of {', '.join(FAMILIES)}{hint}")
     return FAMILIES[name]

@@ -10,13 +10,13 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 
 from puzzles import FAMILIES, get_family
 from puzzles.base import LOGIC, AbstractFamily, PuzzleBatch, UserInputError, concatenate
+from puzzles.errors import did_you_mean
 from puzzles.generate import Parser, count
 
 ENGLISH = "english"
@@ -67,8 +67,7 @@ def _format(family: AbstractFamily, style: str) -> Callable[..., str] | None:
     formats = family.formats()
     if style not in formats:
         known = [ENGLISH, *formats]
-        near = get_close_matches(style, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(style, known)
         raise UserInputError(f"format {style!r} of {family.name}: expected one of {', '.join(known)}{hint}")
     return formats[style]
 

@@ -11,7 +11,6 @@ Both are checked (`testing.check_strategy`) before they decode a puzzle.
 from __future__ import annotations
 
 from dataclasses import replace
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -21,6 +20,7 @@ from planorder.decoding.published import PRESETS
 from planorder.decoding.strategies import Strategy
 from planorder.decoding.testing import check_strategy
 from puzzles.base import UserInputError
+from puzzles.errors import did_you_mean
 
 GROUP = "planorder.orders"
 
@@ -44,8 +44,7 @@ def get_strategy(name: str) -> Strategy:
     installed = {point.name: point for point in entry_points(group=GROUP)}
     if name in installed:
         return checked(name, imported(installed[name].value))
-    near = get_close_matches(name, [*PRESETS, *installed], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(name, [*PRESETS, *installed])
     raise UserInputError(
         f"order {name!r} is unknown: expected one that python -m planorder orders lists, or your own as "
         f"module:name{hint}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any
 
 from torch import nn
@@ -13,6 +12,7 @@ from planorder.models.order_head import OrderHead, OrderHeadConfig
 from planorder.models.relational import Relational, RelationalConfig
 from planorder.models.transformer import Transformer, TransformerConfig
 from puzzles.base import AbstractFamily, UserInputError
+from puzzles.errors import did_you_mean
 
 ModelConfig = RelationalConfig | TransformerConfig | AutoregressiveConfig | OrderHeadConfig
 
@@ -39,8 +39,7 @@ def config_from_dict(backbone: str, fields: dict[str, Any]) -> ModelConfig:
     """
     known = CONFIGS | HEADS
     if backbone not in known:
-        near = get_close_matches(backbone, CONFIGS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(backbone, CONFIGS)
         raise UserInputError(f"backbone {backbone!r} is unknown: expected one of {', '.join(CONFIGS)}{hint}")
     try:
         return known[backbone](**fields)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from planorder.results.report import FREE
 from puzzles.base import HARD, LOGIC, UserInputError
+from puzzles.errors import did_you_mean
 
 CPU, GPU = "cpu", "paper"
 """The scales: the weights that ship or quick trainings, and the sizes of the paper."""
@@ -209,8 +209,7 @@ def target(name: str) -> Table | Drawing:
         UserInputError: an unknown name, with the nearest known one.
     """
     if name not in TARGETS:
-        near = get_close_matches(name, TARGETS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, TARGETS)
         raise UserInputError(f"{name!r} cannot be reproduced: expected one of {', '.join(TARGETS)}{hint}")
     return TARGETS[name]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -25,6 +24,7 @@ from planorder.training.objectives.imitate import ImitationObjective
 from planorder.training.objectives.policy_gradient import PolicyObjective
 from planorder.training.objectives.registry import get_objective
 from puzzles.base import HARD, LOGIC, AbstractFamily, UserInputError
+from puzzles.errors import did_you_mean
 
 MODELS = {
     "relational": "recurrent messages on the constraint graph, weights shared by values and turns",
@@ -95,8 +95,7 @@ def recipe(
         return head_recipe(preset, model, family, denoiser)
     for kind, name, known in (("preset", preset, PRESETS), ("model", model, MODELS)):
         if name not in known:
-            near = get_close_matches(name, [*known, *(HEADS if kind == "model" else ())], n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, [*known, *(HEADS if kind == "model" else ())])
             raise UserInputError(f"{kind} {name!r} is unknown: expected one of {', '.join(known)}{hint}")
     train, puzzles = schedule(preset, model, family)
     tiers = TIERS.get(family.name, (LOGIC,))

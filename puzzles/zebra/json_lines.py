@@ -23,11 +23,12 @@ from typing import Any
 import numpy as np
 
 from puzzles.base import PuzzleBatch, UserInputError
+from puzzles.errors import did_you_mean
 from puzzles.files import Place, quote
 from puzzles.storage import atomic_file
 from puzzles.zebra.clues import ENDS, KINDS, LEAST, MEMBERS, MOST, cell_of, given_cells, size_of
 from puzzles.zebra.english import ATTRIBUTES, HOUSES
-from puzzles.zebra.sources import Stated, check_size, checked, did_you_mean, identity
+from puzzles.zebra.sources import Stated, check_size, checked, identity
 
 _NAMES = [kind.name for kind in KINDS]
 _KEYS = ("houses", "attributes", "clues", "solution")

@@ -29,10 +29,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from puzzles.base import PuzzleBatch
+from puzzles.errors import did_you_mean
 from puzzles.files import Place, quote
 from puzzles.zebra.clues import ENDS, LEAST, MEMBERS, MOST, cell_of
 from puzzles.zebra.json_lines import arity, own_size
-from puzzles.zebra.sources import Stated, check_size, checked, did_you_mean, identity
+from puzzles.zebra.sources import Stated, check_size, checked, identity
 
 TYPES = ("=", "!=", "nbr", "ends", "immediate-left", "left-of", "inbetween", "gap1", "gap2")
 """The token of each kind of `clues.KINDS`."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 
@@ -58,9 +57,3 @@ def check_size(houses: int, attributes: int, place: Place) -> None:
 def identity() -> np.ndarray:
     """int8 ``[N_CELLS]``: value v in house v, which is what a size's missing cells hold."""
     return (np.arange(N_CELLS) % MOST + 1).astype(np.int8)
-
-
-def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """The end of a message: the nearest known word, if one is near."""
-    near = get_close_matches(word[:100], list(known), n=1) if isinstance(word, str) else []
-    return f"; did you mean {near[0]!a}?" if near else ""

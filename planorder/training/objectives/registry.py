@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 
 from planorder.training.objectives import Objective
@@ -12,6 +11,7 @@ from planorder.training.objectives.masked import MaskedObjective
 from planorder.training.objectives.schedules import Schedule
 from planorder.training.objectives.weighted import WeightedObjective
 from puzzles.base import UserInputError
+from puzzles.errors import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,6 @@ def get_objective(name: str) -> Objective:
     """
     if name not in OBJECTIVES:
         known = [*OBJECTIVES, *D3PM]
-        near = get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, known)
         raise UserInputError(f"objective {name!r} is unknown: expected one of {', '.join(known)}{hint}")
     return OBJECTIVES[name].objective
