@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from planorder.decoding.loop import PRECISIONS
+from planorder.decoding.denoiser import PRECISIONS
 from planorder.decoding.random import Uniforms
-from planorder.decoding.rows import empty_result, keys_of
+from planorder.decoding.rows import empty_result, keys_of, queue_of
 from planorder.decoding.view import Decoded
 from planorder.models.autoregressive import AutoregressiveModel, move_order
-from planorder.models.context import edge_tensor
+from planorder.models.context import edge_tensor, evaluated
 from puzzles.base import PuzzleBatch, UserInputError
 
 FREE = "free"
@@ -105,10 +105,8 @@ def decode_autoregressive(
     device, dtype, found = torch.device(device), PRECISIONS[precision], empty_result(batch)
     blanks = batch.blank.sum(1)
     found.passes[:] = blanks * model.language.passes
-    by_blanks = np.argsort(blanks, kind="stable")[::-1]
-    was_training = model.training
-    model.to(device).eval()
-    try:
+    by_blanks = queue_of(blanks)
+    with evaluated(model, device):
         for start in range(0, len(batch), batch_size):
             rows = by_blanks[start : start + batch_size]
             clues = torch.as_tensor(batch.clues[rows], dtype=torch.int64, device=device)
@@ -129,8 +127,6 @@ def decode_autoregressive(
             found.prob[rows] = by_cell(prob, cells)
             if progress is not None:
                 progress(len(rows))
-    finally:
-        model.train(was_training)
     return found
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
 import torch
 
-from planorder.decoding.loop import Model, as_log_probs, ignore, view_of
+from planorder.decoding.denoiser import Denoiser, Model, opened
+from planorder.decoding.loop import forward, ignore, view_of
 from planorder.decoding.orders import TopMargin
-from planorder.decoding.rows import Rows, empty_result, open_rows, write_rows
+from planorder.decoding.rows import Rows, empty_result, opened_rows, write_rows
 from planorder.decoding.view import Decoded, StepView
-from planorder.models.context import logits_of
 from planorder.models.forward_process import check_masked
 from planorder.tokens import MASK
 from puzzles.base import PuzzleBatch, UserInputError
@@ -33,6 +32,7 @@ def decode_beam(
     device: str | torch.device = "cpu",
     batch_size: int = 64,
     progress: Callable[[int], None] | None = None,
+    precision: str = "fp32",
 ) -> Decoded:
     """One cell a step in each of up to ``width`` states a puzzle; the state of likeliest path wins.
 
@@ -43,7 +43,7 @@ def decode_beam(
     the path's likelihood as its score); with more it may also take back a value, by dropping the state.
 
     Args:
-        model: see `loop.decode`; a module must be in eval mode on ``device`` already.
+        model: see `loop.decode`, as for all that is not said here.
         batch: puzzles.
         order: of a strategy; one that looks ahead is not counted for it.
         width: states kept, at least 1.
@@ -53,6 +53,7 @@ def decode_beam(
         device: where to run.
         batch_size: puzzles at a time; the model sees ``width`` times as many rows.
         progress: called with the number of puzzles just finished.
+        precision: "fp32" or "bf16".
 
     Returns:
         The winner's path; ``passes`` counts every distinct state that the model saw.
@@ -60,19 +61,15 @@ def decode_beam(
     Raises:
         UserInputError: an option below 1, or logits that are not finite.
     """
-    for name, value in (("width", width), ("branch", branch), ("values", values), ("batch_size", batch_size)):
+    for name, value in (("width", width), ("branch", branch), ("values", values)):
         if value < 1:
             raise UserInputError(f"{name}={value}: expected at least 1")
     check_masked(model)
-    found, blanks = empty_result(batch), batch.blank.sum(1)
-    by_blanks = np.argsort(blanks, kind="stable")[::-1]
-    queue, progress = by_blanks[blanks[by_blanks] > 0], progress or ignore
-    progress(len(batch) - len(queue))
-    for start in range(0, len(queue), batch_size):
-        chosen = np.repeat(queue[start : start + batch_size], width)
-        rows = open_rows(batch, chosen, seed, torch.device(device))
-        beam = Beam(model, order, width, branch, values)
-        beam.run(rows, found, progress)
+    found, progress = empty_result(batch), progress or ignore
+    with opened(model, device, batch_size, precision) as denoiser:
+        beam = Beam(denoiser, order, width, branch, values)
+        for rows in opened_rows(batch, seed, denoiser.device, batch_size, progress, width):
+            beam.run(rows, found, progress)
     return found
 
 
@@ -80,9 +77,14 @@ class Beam:
     """The search of one batch: ``width`` rows a puzzle, likeliest first, dead ones with a path of -inf."""
 
     def __init__(
-        self, model: Model, order: Callable[[StepView], torch.Tensor], width: int, branch: int, values: int
+        self,
+        denoiser: Denoiser,
+        order: Callable[[StepView], torch.Tensor],
+        width: int,
+        branch: int,
+        values: int,
     ) -> None:
-        self.model, self.order = model, order
+        self.denoiser, self.order = denoiser, order
         self.width, self.branch, self.values = width, branch, values
 
     def run(self, rows: Rows, found: Decoded, progress: Callable[[int], None]) -> None:
@@ -93,7 +95,8 @@ class Beam:
         step = 0
         while len(rows.tokens):
             alive = path > -torch.inf
-            rows = replace(rows, passes=rows.passes + alive.sum(1).int().repeat_interleave(self.width))
+            seen = alive.sum(1).int().repeat_interleave(self.width)
+            rows = replace(rows, passes=rows.passes + seen, changed=alive.flatten())
             rows, path = self.advance(rows, path, step)
             step += 1
             done = ~(rows.tokens[:: self.width] == MASK).any(1)
@@ -105,7 +108,7 @@ class Beam:
 
     def advance(self, rows: Rows, path: torch.Tensor, step: int) -> tuple[Rows, torch.Tensor]:
         """The states after one more cell, and the log-probabilities of their paths ``[puzzles, width]``."""
-        log_probs = self.log_probs_of(rows.tokens, rows.edges, rows.log_probs)
+        log_probs = forward(rows, self.denoiser)
         if not bool(log_probs.isfinite().all()):
             raise UserInputError(f"the model's logits are not finite at step {step}: check the checkpoint")
         cells, filled, log_p = self.moves(rows, log_probs, step)
@@ -138,11 +141,7 @@ class Beam:
         """
 
         def evaluate(tokens: torch.Tensor) -> torch.Tensor:
-            ahead = tokens.flatten(0, -2)
-            times = len(ahead) // len(rows.tokens)
-            edges = None if rows.edges is None else rows.edges.repeat_interleave(times, 0)
-            before = log_probs.repeat_interleave(times, 0)
-            return self.log_probs_of(ahead, edges, before).unflatten(0, tokens.shape[:-1])
+            return self.denoiser.ahead(tokens, rows.edges, log_probs)
 
         view = view_of(rows, log_probs, step, rows.tokens.shape[1], evaluate)
         score = self.order(view).double().masked_fill(~view.blank, -torch.inf)
@@ -151,12 +150,6 @@ class Beam:
         index = cells[..., None].expand(-1, -1, min(self.values, log_probs.shape[-1]))
         log_p, value = ranked.values.gather(1, index), ranked.indices.gather(1, index)
         return cells, value + 1, log_p.masked_fill(~view.blank.gather(1, cells)[..., None], -torch.inf)
-
-    def log_probs_of(
-        self, tokens: torch.Tensor, edges: torch.Tensor | None, previous: torch.Tensor | None
-    ) -> torch.Tensor:
-        """float32 ``[rows, cells, values]``; ``previous`` is that of the state before, or None."""
-        return as_log_probs(logits_of(self.model, tokens, edges, previous), tokens)
 
 
 def without_twins(total: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:

@@ -7,13 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
 
-from planorder.decoding.loop import PRECISIONS, LogProbs, Model, as_log_probs, forward, ignore
+from planorder.decoding.denoiser import Denoiser, Model, opened
+from planorder.decoding.loop import forward, ignore
 from planorder.decoding.random import Uniforms
-from planorder.decoding.rows import Rows, empty_result, open_rows, write_rows
+from planorder.decoding.rows import Rows, empty_result, opened_rows, write_rows
 from planorder.decoding.view import Decoded
-from planorder.models.context import logits_of
 from planorder.models.forward_process import (
     ForwardProcess,
     Tables,
@@ -74,45 +73,22 @@ def decode_d3pm(
         UserInputError: an option out of range, a network for other noise, logits of a wrong shape or not
             finite.
     """
-    if batch_size < 1:
-        raise UserInputError(f"batch_size={batch_size}: expected at least 1")
-    if precision not in PRECISIONS:
-        raise UserInputError(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}")
     check_network(model, process)
-    device, found = torch.device(device), empty_result(batch)
-    matrices, blanks = tables(process, steps, str(device)), batch.blank.sum(1)
-    queue = blanks.argsort(kind="stable")[::-1][: (blanks > 0).sum()]
-    if progress is not None and len(queue) < len(batch):
-        progress(len(batch) - len(queue))
-    was_training = isinstance(model, nn.Module) and model.training
-    if isinstance(model, nn.Module):
-        model = model.to(device).eval()
-
-    def log_probs_of(
-        tokens: torch.Tensor, edges: torch.Tensor | None, previous: torch.Tensor | None
-    ) -> torch.Tensor:
-        dtype = PRECISIONS[precision]
-        with torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None):
-            logits = logits_of(model, tokens, edges, previous)
-        return as_log_probs(logits, tokens)
-
-    try:
-        for start in range(0, len(queue), batch_size):
-            rows = open_rows(batch, queue[start : start + batch_size].copy(), seed, device)
-            (progress or ignore)(write_rows(sample(rows, process, matrices, log_probs_of), found))
-    finally:
-        if isinstance(model, nn.Module):
-            model.train(was_training)
+    found, progress = empty_result(batch), progress or ignore
+    matrices = tables(process, steps, str(torch.device(device)))
+    with opened(model, device, batch_size, precision) as denoiser:
+        for rows in opened_rows(batch, seed, denoiser.device, batch_size, progress):
+            progress(write_rows(sample(rows, process, matrices, denoiser), found))
     return found
 
 
-def sample(rows: Rows, process: ForwardProcess, matrices: Tables, log_probs_of: LogProbs) -> Rows:
+def sample(rows: Rows, process: ForwardProcess, matrices: Tables, denoiser: Denoiser) -> Rows:
     """The rows at x_0; on the way their ``tokens`` are what the network reads."""
     steps, sound = len(matrices.step), torch.ones_like(rows.changed)
     x_t = torch.where(rows.clue, rows.tokens, draw(matrices.stationary, uniforms(rows, 0, "d3pm start")))
     rows = replace(rows, tokens=process.shown(x_t, rows.clue))
     for step in range(steps):
-        log_probs = forward(rows, log_probs_of)
+        log_probs = forward(rows, denoiser)
         sound = sound & log_probs.flatten(1).isfinite().all(1)
         t = torch.full_like(rows.n_blank_start, steps - step)
         law = reverse_joint(matrices, t, x_t, log_probs.double().exp())

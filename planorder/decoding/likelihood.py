@@ -21,7 +21,7 @@ from itertools import pairwise, product
 import torch
 
 from planorder.decoding.budgets import alphas, check_kind
-from planorder.decoding.loop import Model, as_log_probs
+from planorder.decoding.denoiser import Model, as_log_probs
 from planorder.tokens import MASK
 from puzzles.base import UserInputError
 

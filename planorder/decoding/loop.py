@@ -5,27 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
 import torch
-from torch import nn
 
 from planorder.decoding.budgets import Bernoulli, Schedule
+from planorder.decoding.denoiser import Denoiser, Model, opened
 from planorder.decoding.random import Uniforms
 from planorder.decoding.remask import never, top_cells
-from planorder.decoding.rows import BAD_LOGITS, BAD_SCORE, SOUND, Rows, empty_result, open_rows, write_rows
+from planorder.decoding.rows import BAD_LOGITS, BAD_SCORE, SOUND, Rows, empty_result, opened_rows, write_rows
 from planorder.decoding.strategies import Strategy, with_options
 from planorder.decoding.view import Decoded, StepView
-from planorder.models.context import logits_of
 from planorder.models.forward_process import check_masked
 from planorder.tokens import MASK
 from puzzles.base import PuzzleBatch, UserInputError
 
-Model = Callable[..., torch.Tensor]
-"""``model(tokens) -> logits``, or ``model(tokens, edges)`` for puzzles that have edges of their own."""
 LogProbs = Callable[[torch.Tensor, torch.Tensor | None, torch.Tensor | None], torch.Tensor]
-"""``log_probs_of(tokens, edges, previous)``; previous is what it gave in the step before."""
+"""``log_probs_of(tokens, edges, previous)``: a `Denoiser`."""
 
-PRECISIONS: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
 CHECK_EVERY = 4
 """Steps between two looks at which rows are done, on a GPU, where a look waits; the CPU looks at each."""
 
@@ -73,56 +68,26 @@ def decode(
         UserInputError: an option out of range, a network that was never shown masks, logits of a wrong shape,
             or logits or scores that are not finite.
     """
-    if batch_size < 1:
-        raise UserInputError(f"batch_size={batch_size}: expected at least 1")
-    if precision not in PRECISIONS:
-        raise UserInputError(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}")
     check_masked(model)
     if steps is not None:
         strategy = with_options(strategy, steps=steps)
-    device = torch.device(device)
-    found, blanks = empty_result(batch), batch.blank.sum(1)
-    by_blanks = np.argsort(blanks, kind="stable")[::-1]
-    queue = by_blanks[blanks[by_blanks] > 0]
-    if progress is not None and len(queue) < len(batch):
-        progress(len(batch) - len(queue))
-    was_training = isinstance(model, nn.Module) and model.training
-    if isinstance(model, nn.Module):
-        model = model.to(device).eval()
-    try:
-        for start in range(0, len(queue), batch_size):
-            rows = open_rows(batch, queue[start : start + batch_size], seed, device)
-            run(model, rows, strategy, found, progress or ignore, PRECISIONS[precision])
-    finally:
-        if isinstance(model, nn.Module):
-            model.train(was_training)
+    found, progress = empty_result(batch), progress or ignore
+    with opened(model, device, batch_size, precision) as denoiser:
+        for rows in opened_rows(batch, seed, denoiser.device, batch_size, progress):
+            run(denoiser, rows, strategy, found, progress)
     return found
 
 
 def run(
-    model: Model,
-    rows: Rows,
-    strategy: Strategy,
-    found: Decoded,
-    progress: Callable[[int], None],
-    precision: torch.dtype | None,
+    denoiser: Denoiser, rows: Rows, strategy: Strategy, found: Decoded, progress: Callable[[int], None]
 ) -> None:
     """Decodes one batch to its end and writes its rows into ``found`` as they finish."""
-    device = rows.tokens.device
     total = strategy.steps or rows.tokens.shape[1]
-    every = 1 if device.type == "cpu" else CHECK_EVERY
-
-    def log_probs_of(
-        tokens: torch.Tensor, edges: torch.Tensor | None, previous: torch.Tensor | None
-    ) -> torch.Tensor:
-        with torch.autocast(device.type, precision or torch.bfloat16, enabled=precision is not None):
-            logits = logits_of(model, tokens, edges, previous)
-        return as_log_probs(logits, tokens)
-
+    every = 1 if denoiser.device.type == "cpu" else CHECK_EVERY
     for step in range(total):
-        log_probs = forward(rows, log_probs_of)
+        log_probs = forward(rows, denoiser)
         rows = replace(rows, passes=rows.passes + rows.changed)
-        rows = advance(rows, log_probs, strategy, step, total, log_probs_of)
+        rows = advance(rows, log_probs, strategy, step, total, denoiser)
         if (step + 1) % every and step + 1 < total:
             continue
         raise_fault(rows, strategy)
@@ -152,7 +117,7 @@ def forward(rows: Rows, log_probs_of: LogProbs) -> torch.Tensor:
 
 
 def advance(
-    rows: Rows, log_probs: torch.Tensor, strategy: Strategy, step: int, total: int, log_probs_of: LogProbs
+    rows: Rows, log_probs: torch.Tensor, strategy: Strategy, step: int, total: int, denoiser: Denoiser
 ) -> Rows:
     """One reverse step of all rows, from log-probabilities to the next tokens."""
     looks = torch.zeros_like(rows.passes)
@@ -160,12 +125,8 @@ def advance(
     n_blank = blank.sum(1)
 
     def evaluate(tokens: torch.Tensor) -> torch.Tensor:
-        ahead = tokens.flatten(0, -2)
-        looks_each = len(ahead) // len(n_blank)
-        looks.add_(looks_each * ((n_blank > 0) & ~is_idle(strategy, view)))
-        edges = None if rows.edges is None else rows.edges.repeat_interleave(looks_each, 0)
-        before = log_probs.repeat_interleave(looks_each, 0)
-        return log_probs_of(ahead, edges, before).unflatten(0, tokens.shape[:-1])
+        looks.add_(tokens.shape[1:-1].numel() * ((n_blank > 0) & ~is_idle(strategy, view)))
+        return denoiser.ahead(tokens, rows.edges, log_probs)
 
     view = view_of(rows, log_probs, step, total, evaluate)
     view = strategy.remember(view)
@@ -256,16 +217,6 @@ def commit(
         fault=torch.where(is_new, fault, rows.fault),
         fault_step=torch.where(is_new, view.step, rows.fault_step),
     )
-
-
-def as_log_probs(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """float32 log-probabilities ``[batch, cells, values]`` of a model's answer to ``tokens``."""
-    if logits.dim() != 3 or logits.shape[:2] != tokens.shape:
-        raise UserInputError(
-            f"the model gave logits of shape {list(logits.shape)} for tokens of shape {list(tokens.shape)}: "
-            "expected [batch, cells, values]"
-        )
-    return logits.float().log_softmax(-1)
 
 
 def raise_fault(rows: Rows, strategy: Strategy) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from planorder.decoding.loop import Model, decode
+from planorder.decoding.denoiser import Model
+from planorder.decoding.loop import decode
 from planorder.decoding.random import GOLDEN
 from planorder.decoding.rows import empty_result
 from planorder.decoding.strategies import Strategy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -93,6 +94,31 @@ def open_rows(batch: PuzzleBatch, chosen: np.ndarray, seed: int, device: torch.d
         solution=torch.from_numpy(batch.solution[chosen].astype(np.int64)).to(device) if is_solved else None,
         edges=edges,
     )
+
+
+def queue_of(blanks: np.ndarray) -> np.ndarray:
+    """int64 ``[puzzles]``: their places, most ``blanks [puzzles]`` first, so that a batch ends together."""
+    return np.argsort(blanks, kind="stable")[::-1].astype(np.int64)
+
+
+def opened_rows(
+    batch: PuzzleBatch,
+    seed: int,
+    device: torch.device,
+    batch_size: int,
+    progress: Callable[[int], None],
+    copies: int = 1,
+) -> Iterator[Rows]:
+    """The puzzles that have blanks, ``batch_size`` at a time along `queue_of`, each as ``copies`` rows.
+
+    ``progress`` hears first of those that have none.
+    """
+    blanks = batch.blank.sum(1)
+    queue = queue_of(blanks)[: np.count_nonzero(blanks)]
+    if len(queue) < len(batch):
+        progress(len(batch) - len(queue))
+    for start in range(0, len(queue), batch_size):
+        yield open_rows(batch, np.repeat(queue[start : start + batch_size], copies), seed, device)
 
 
 def keys_of(

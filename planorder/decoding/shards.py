@@ -7,6 +7,7 @@ from dataclasses import fields
 
 import numpy as np
 
+from planorder.decoding.rows import queue_of
 from planorder.decoding.view import Decoded
 from planorder.distributed import World, everyone, world
 from puzzles.base import PuzzleBatch
@@ -18,7 +19,7 @@ def own_rows(blanks: np.ndarray, batch_size: int, of: World) -> np.ndarray:
     Ranks take turns at whole batches of the queue of `decode`, which begins with the most ``blanks``
     (``[puzzles]``). So every forward pass has the rows that it has on one rank, and rounds alike.
     """
-    queue = np.argsort(blanks, kind="stable")[::-1]
+    queue = queue_of(blanks)
     turn = np.arange(len(queue)) // batch_size % of.size
     return np.sort(queue[turn == of.rank])
 

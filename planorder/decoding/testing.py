@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from planorder.decoding.loop import Model, decode
+from planorder.decoding.denoiser import Model
+from planorder.decoding.loop import decode
 from planorder.decoding.random import Uniforms, row_keys
 from planorder.decoding.remask import never
 from planorder.decoding.strategies import Strategy

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +44,20 @@ def logits_of(
     if previous is None or not is_self_conditioned(model):
         return model(*given)
     return model(*given, previous=previous.exp())
+
+
+@contextmanager
+def evaluated(model: Callable[..., torch.Tensor], device: str | torch.device) -> Iterator[None]:
+    """Moves a network to a device to stay, and puts it in eval mode for the block."""
+    if not isinstance(model, nn.Module):
+        yield
+        return
+    was_training = model.training
+    model.to(device).eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 def is_self_conditioned(model: Callable[..., torch.Tensor]) -> bool:

@@ -7,14 +7,12 @@ of Kim et al., arXiv 2502.06768), so an order below the bound is one in which th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import nn
 
-from planorder.models.context import edge_tensor, logits_of
+from planorder.models.context import edge_tensor, evaluated, logits_of
 from planorder.models.forward_process import check_masked
 from planorder.tokens import MASK
 from planorder.training.objectives.weighted import WeightedObjective
@@ -69,6 +67,7 @@ def masked_bound(
     if objective.weight != "elbo" or objective.focal_power or objective.focal_scale != 1:
         raise UserInputError(f"weight={objective.weight!r}: expected an objective that is a bound, as mdlm")
     found = [np.zeros((0, repeats))]
+    check_masked(model)
     with evaluated(model, device), torch.inference_mode():
         for start in range(0, len(batch), DRAWN):
             rows = batch[start : start + DRAWN]
@@ -139,6 +138,7 @@ def chain_rule(
         )
     found = [np.zeros(0)]
     by_blanks = np.argsort(-batch.blank.sum(1), kind="stable")
+    check_masked(model)
     with evaluated(model, device), torch.inference_mode():
         for first in range(0, len(batch), batch_size):
             at = by_blanks[first : first + batch_size]
@@ -181,18 +181,3 @@ def finite(nats: np.ndarray) -> np.ndarray:
     if not np.isfinite(nats).all():
         raise UserInputError("the model's logits are not finite: expected numbers, check the checkpoint")
     return nats
-
-
-@contextmanager
-def evaluated(model: Callable[..., torch.Tensor], device: str | torch.device) -> Iterator[None]:
-    """Moves a masked network to a device to stay, and puts it in eval mode for the block."""
-    check_masked(model)
-    if not isinstance(model, nn.Module):
-        yield
-        return
-    was_training = model.training
-    model.to(device).eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
