@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -16,13 +14,12 @@ from planorder.bench import Bench, chosen_strategies
 from planorder.console import (
     DeviceName,
     command_line,
-    default_batch_size,
-    precision_name,
     progress_bar,
     resolve_device,
+    resumable,
     use_all_cores,
 )
-from planorder.frontier import measured
+from planorder.frontier import decode_settings, measured
 from planorder.models import parameter_count
 from planorder.models.checkpoint import LoadedModel, load_model, weights_digest
 from planorder.reproductions.plan import Report, finish
@@ -153,35 +150,26 @@ def run_ablation(args: Ablation) -> None:
     first = next(iter(chosen.values()))
     settings = {
         "command": "ablation",
-        "planorder": version("planorder"),
         "family": family.version,
         "model": args.model,
         "scale": args.scale,
         "steps": first.train.steps,
         "training_batch": first.train.batch_size,
-        "n": args.n,
-        "seed": args.seed,
-        "device": device,
-        "precision": precision_name("auto", device),
-        "batch_size": default_batch_size(device),
     }
-    with open_points(out, settings) as folder:
-        try:
-            networks = trained(args, family, chosen, out, device)
-            found = [
-                ({"objective": name, "weights": weights_digest(loaded.model)}, loaded)
-                for name, loaded in networks.items()
-            ]
-            jobs = [
-                (point | {"tier": tier, "strategy": strategy.name}, loaded, strategy)
-                for tier in tiers
-                for point, loaded in found
-                for strategy in strategies
-            ]
-            table = pd.DataFrame(measured(jobs, folder, "decoding"))
-        except KeyboardInterrupt:
-            print(f"\n{out} has what is finished: the same command goes on from there", file=sys.stderr)
-            raise
+    settings |= decode_settings(args.n, args.seed, device)
+    with open_points(out, settings) as folder, resumable(out):
+        networks = trained(args, family, chosen, out, device)
+        found = [
+            ({"objective": name, "weights": weights_digest(loaded.model)}, loaded)
+            for name, loaded in networks.items()
+        ]
+        jobs = [
+            (point | {"tier": tier, "strategy": strategy.name}, loaded, strategy)
+            for tier in tiers
+            for point, loaded in found
+            for strategy in strategies
+        ]
+        table = pd.DataFrame(measured(jobs, folder, "decoding"))
         report = report_of(table, measure_of(family), first, networks, family)
         finish(folder, "ablation", report)
     print(f"{report.text}\n\nfolder: {out} (ablation.csv, ablation.png)")

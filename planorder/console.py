@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import torch
@@ -109,6 +110,16 @@ def use_all_cores() -> None:
         if mallopt:
             mallopt(M_MMAP_MAX, 0)
             mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+@contextmanager
+def resumable(out: Path) -> Iterator[None]:
+    """Says, where Ctrl-C ends the block, that the same command goes on with what is in ``out``."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"\n{out} has what is finished: the same command goes on from there", file=sys.stderr)
+        raise
 
 
 @contextmanager

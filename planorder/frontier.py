@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from importlib.metadata import version
@@ -21,6 +20,7 @@ from planorder.console import (
     precision_name,
     progress_bar,
     resolve_device,
+    resumable,
     use_all_cores,
 )
 from planorder.decoding import Strategy, with_options
@@ -172,26 +172,42 @@ def row_of(outcome: Outcome, point: dict[str, Any]) -> dict[str, Any]:
     return {name: found[name] for name in (*point, *COLUMNS) if name in found}
 
 
+def decode_settings(
+    n: int, seed: int, device: str, precision: str = "auto", batch_size: int | None = None
+) -> dict[str, Any]:
+    """What `measured` reads of a folder's config, and the version; ``device`` as `resolve_device` gave it."""
+    return {
+        "planorder": version("planorder"),
+        "n": n,
+        "seed": seed,
+        "device": device,
+        "precision": precision_name(precision, device),
+        "batch_size": batch_size or default_batch_size(device),
+    }
+
+
 def measured(
-    jobs: Sequence[tuple[dict[str, Any], LoadedModel, Strategy]], folder: PointFolder, label: str
+    jobs: Sequence[tuple[dict[str, Any], LoadedModel, Strategy | None]], folder: PointFolder, label: str
 ) -> list[dict[str, Any]]:
     """The rows of all points; those that the folder has not yet are decoded and written, under one bar.
 
-    Where solutions are many, values that would be the likeliest are sampled, as in the table. Of the folder's
-    config it reads n, seed, device, precision and batch_size.
+    A point says its tier. Where solutions are many, values that would be the likeliest are sampled, as in the
+    table. Of the folder's config it reads `decode_settings`.
     """
     config, missing = folder.config, [job for job in jobs if folder.read(job[0]) is None]
-    batches: dict[str, PuzzleBatch] = {}
-    n = config["n"]
-    with progress_bar(n * (len(missing) + len({point["tier"] for point, *_ in missing})), label) as advance:
+    batches: dict[tuple[str, str], PuzzleBatch] = {}
+    n, wanted = config["n"], {(loaded.family.name, point["tier"]) for point, loaded, _ in missing}
+    with progress_bar(n * (len(missing) + len(wanted)), label) as advance:
         for point, loaded, strategy in missing:
-            tier = point["tier"]
-            if tier not in batches:
-                batches[tier] = loaded.family.generate("test", tier, n, workers=2, progress=advance)
-            if strategy.pick is argmax and not loaded.family.unique:
+            family, tier = loaded.family, point["tier"]
+            if (family.name, tier) not in batches:
+                batch = family.generate("test", tier, n, workers=2, progress=advance)
+                batches[family.name, tier] = batch
+            if strategy is not None and strategy.pick is argmax and not family.unique:
                 strategy = with_options(strategy, pick="sample")
-            options = (config["seed"], config["device"], config["precision"], config["batch_size"], 0.0)
-            outcome = run_job((tier, loaded, strategy), batches[tier], *options, advance)
+            heat = float(not family.unique)
+            options = (config["seed"], config["device"], config["precision"], config["batch_size"], heat)
+            outcome = run_job((tier, loaded, strategy), batches[family.name, tier], *options, advance)
             folder.write(point, row_of(outcome, point))
     rows = [folder.read(point) for point, *_ in jobs]
     return [row for row in rows if row is not None]
@@ -240,27 +256,18 @@ def run_frontier(args: Frontier) -> None:
         raise UserInputError(f"--n {args.n}, --batch-size {args.batch_size}: expected at least 1 puzzle")
     config = {
         "command": "frontier",
-        "planorder": version("planorder"),
         "family": family.version,
         "model": loaded.name,
         "weights": weights_digest(loaded.model),
-        "n": args.n,
         "tiers": tiers,
         "orders": args.orders,
         "steps": args.steps,
-        "seed": args.seed,
-        "device": device,
-        "precision": precision_name(args.precision, device),
-        "batch_size": args.batch_size or default_batch_size(device),
     }
+    config |= decode_settings(args.n, args.seed, device, args.precision, args.batch_size)
     out, measure = args.out or Path(f"runs/frontier-{family.name}"), measure_of(family)
-    with open_points(out, config) as folder:
-        try:
-            rows = measured([(point, loaded, strategy) for point, strategy in jobs], folder, "frontier")
-            table = frontier_table(rows, measure.column)
-        except KeyboardInterrupt:
-            print(f"\n{out} has the finished points: the same command goes on from there", file=sys.stderr)
-            raise
+    with open_points(out, config) as folder, resumable(out):
+        rows = measured([(point, loaded, strategy) for point, strategy in jobs], folder, "frontier")
+        table = frontier_table(rows, measure.column)
         atomic_write(out / "frontier.csv", table.to_csv(index=False, lineterminator="\n").encode())
         for tier in tiers:
             save(accuracy_frontier(table[table["tier"] == tier], measure), out / f"frontier_{tier}.png")

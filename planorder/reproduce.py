@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from planorder.console import command_line, use_all_cores
+from planorder.console import command_line, resumable, use_all_cores
 from planorder.reproductions.imbalance import plan_imbalance
 from planorder.reproductions.orders import plan_orders
 from planorder.reproductions.paper import Table, target
@@ -53,12 +52,8 @@ def run_reproduce(args: Reproduce) -> None:
         "seed": args.seed,
         **plan.settings,
     }
-    with open_points(out, settings) as folder:
-        try:
-            report = plan.work(folder)
-        except KeyboardInterrupt:
-            print(f"\n{out} has the finished points: the same command goes on from there", file=sys.stderr)
-            raise
+    with open_points(out, settings) as folder, resumable(out):
+        report = plan.work(folder)
         finish(folder, args.name, report)
     print(f"{report.text}\n\nfolder: {out} ({args.name}.csv, {args.name}.png)")
 

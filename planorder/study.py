@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,13 +16,12 @@ from planorder.bench import Bench
 from planorder.console import (
     DeviceName,
     command_line,
-    default_batch_size,
-    precision_name,
     resolve_device,
+    resumable,
     use_all_cores,
 )
 from planorder.decoding import Strategy, get_strategy, with_options
-from planorder.frontier import Frontier, measured, run_frontier
+from planorder.frontier import Frontier, decode_settings, measured, run_frontier
 from planorder.models import RelationalConfig, build_model
 from planorder.models.checkpoint import LoadedModel, load_model, weights_digest
 from planorder.results.files import atomic_write
@@ -193,25 +190,16 @@ def run_study(args: Study) -> None:
     jobs, measure = jobs_of(args, family, shown), measure_of(family)
     config = {
         "command": f"study {args.name}",
-        "planorder": version("planorder"),
         "family": family.version,
         "weights": {name: weights_digest(network.model) for name, network in shown.items()},
-        "n": args.n,
         "tiers": args.tiers,
         "noises": args.noises,
         "turns": args.turns,
         "steps": args.steps or STEPS[args.name],
-        "seed": args.seed,
-        "device": device,
-        "precision": precision_name("auto", device),
-        "batch_size": default_batch_size(device),
     }
-    with open_points(out, config) as folder:
-        try:
-            table = pd.DataFrame(measured(jobs, folder, f"study {args.name}"))
-        except KeyboardInterrupt:
-            print(f"\n{out} has the finished points: the same command goes on from there", file=sys.stderr)
-            raise
+    config |= decode_settings(args.n, args.seed, device)
+    with open_points(out, config) as folder, resumable(out):
+        table = pd.DataFrame(measured(jobs, folder, f"study {args.name}"))
         atomic_write(out / f"{args.name}.csv", table.to_csv(index=False, lineterminator="\n").encode())
         for tier, rows in table.groupby("tier", sort=False):
             save(study_lines(rows, args.name, measure), out / f"{args.name}_{tier}.png")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,13 @@ from planorder.catalogue import chosen as catalogued
 from planorder.console import (
     DeviceName,
     command_line,
-    default_batch_size,
-    precision_name,
     resolve_device,
+    resumable,
     use_all_cores,
 )
 from planorder.decoding import Strategy
 from planorder.decoding.learned import SOURCES
-from planorder.frontier import measured
+from planorder.frontier import decode_settings, measured
 from planorder.models.checkpoint import weights_digest
 from planorder.results.files import atomic_write
 from planorder.results.plotting import Measure, measure_of, save
@@ -81,29 +78,16 @@ def run_survey(args: Survey) -> None:
     device = resolve_device(args.device)
     for name, (strategies, loaded) in asked.items():
         family = loaded.family
-        config = {
-            "command": "survey",
-            "planorder": version("planorder"),
-            "family": family.version,
-            "weights": weights_digest(loaded.model),
-            "n": args.n,
-            "seed": args.seed,
-            "device": device,
-            "precision": precision_name("auto", device),
-            "batch_size": default_batch_size(device),
-        }
+        config = {"command": "survey", "family": family.version, "weights": weights_digest(loaded.model)}
+        config |= decode_settings(args.n, args.seed, device)
         jobs: list[tuple[dict[str, Any], Any, Strategy]] = [
             ({"tier": tier, "strategy": strategy.name}, loaded, strategy)
             for strategy in strategies
             for tier in family.tiers
         ]
         out, measure = args.out / name, measure_of(family)
-        with open_points(out, config) as folder:
-            try:
-                table = ranked(pd.DataFrame(measured(jobs, folder, f"survey {name}")), measure)
-            except KeyboardInterrupt:
-                print(f"\n{args.out} has the finished points: the same command goes on", file=sys.stderr)
-                raise
+        with open_points(out, config) as folder, resumable(args.out):
+            table = ranked(pd.DataFrame(measured(jobs, folder, f"survey {name}")), measure)
             atomic_write(out / "survey.csv", table.to_csv(index=False, lineterminator="\n").encode())
             save(survey_figure(table, measure), out / "survey.png")
         print(f"{format_survey(table, measure)}\n\n{measure.long} %, {measure.bars}, n = {args.n} a tier")

@@ -8,11 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from planorder.bench import run_job
-from planorder.console import default_batch_size, precision_name, progress_bar, resolve_device
+from planorder.console import resolve_device
 from planorder.decoding import Strategy, get_strategy, paper_protocol, with_options
 from planorder.decoding.strategies import PAPER_GUMBEL, PAPER_STEPS
-from planorder.frontier import row_of
+from planorder.frontier import decode_settings, measured
 from planorder.models import parameter_count
 from planorder.models.checkpoint import LoadedModel, weights_digest
 from planorder.reproductions.paper import Row, Table, rows_of
@@ -32,7 +31,7 @@ from planorder.results.report import FREE
 from planorder.results.reproduce_figures import beside_paper
 from planorder.results.tables import percent, text_table
 from puzzles import get_family
-from puzzles.base import AbstractFamily, PuzzleBatch
+from puzzles.base import AbstractFamily
 
 NOISY, QUIET, SAME = "paper", "no noise", "both"
 """The protocols: the paper's, the same without its noise, and where there is no noise to leave out."""
@@ -95,39 +94,16 @@ def plan_table(args: Reproduce, table: Table) -> Plan:
     rows = list(rows_of(table, args.scale))
     networks = find_networks([(row.family, row.model) for row in rows], args.scale, args.weights)
     device = resolve_device(args.device)
-    settings = {
-        "families": sorted({get_family(row.family).version for row in rows}),
-        "n": args.n or table.n,
-        "device": device,
-        "precision": precision_name("auto", device),
-        "batch_size": default_batch_size(device),
-    }
+    settings = {"families": sorted({get_family(row.family).version for row in rows})}
+    settings |= decode_settings(args.n or table.n, args.seed, device)
 
     def work(folder: PointFolder) -> Report:
         jobs = [(row, list(jobs_of(row, table.tier, networks))) for row in rows]
-        measured([job for _, found in jobs for job in found], folder)
+        asked = [(job.point, job.loaded, job.strategy) for _, found in jobs for job in found]
+        measured(asked, folder, "reproduce")
         return report(args, table, jobs, networks, folder)
 
     return Plan(settings, work)
-
-
-def measured(jobs: Sequence[Job], folder: PointFolder) -> None:
-    """Decodes and writes the points that the folder has not yet, under one bar."""
-    config, missing = folder.config, [job for job in jobs if folder.read(job.point) is None]
-    batches: dict[str, PuzzleBatch] = {}
-    n, names = config["n"], {job.loaded.family.name for job in missing}
-    seed, device, precision, size = (config[key] for key in ("seed", "device", "precision", "batch_size"))
-    with progress_bar(n * (len(missing) + len(names)), "reproduce") as advance:
-        for job in missing:
-            family, tier = job.loaded.family, job.point["tier"]
-            if family.name not in batches:
-                batches[family.name] = family.generate("test", tier, n, workers=2, progress=advance)
-            decode = (tier, job.loaded, job.strategy)
-            # an autoregressive network samples, too, where puzzles have many solutions
-            heat = float(not family.unique)
-            outcome = run_job(decode, batches[family.name], seed, device, precision, size, heat, advance)
-            facts = {"parameters": parameter_count(job.loaded.model)}
-            folder.write(job.point, row_of(outcome, job.point) | facts)
 
 
 def report(
@@ -141,7 +117,9 @@ def report(
     found: list[dict[str, Any]] = []
     for row, own in jobs:
         label = {"paper_row": row.label, "paper_percent": row.number}
-        found += [label | (folder.read(job.point) or {}) for job in own]
+        for job in own:
+            facts = {"parameters": parameter_count(job.loaded.model)}
+            found.append(label | facts | (folder.read(job.point) or {}))
         if not own:
             bare = {"family": row.family, "tier": table.tier, "model": row.model, "strategy": row.strategy}
             found.append(label | bare | {"protocol": NOT_TRAINED, "n": 0, "seed": folder.config["seed"]})
