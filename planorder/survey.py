@@ -18,7 +18,7 @@ from planorder.console import (
     use_all_cores,
 )
 from planorder.decoding import Strategy
-from planorder.decoding.learned import SOURCES
+from planorder.decoding.learned import suits
 from planorder.frontier import decode_settings, measured
 from planorder.models.checkpoint import weights_digest
 from planorder.results.files import atomic_write
@@ -59,9 +59,8 @@ def strategies_of(args: Survey, family: str) -> list[Strategy]:
     """The strategies that are asked for; of "all" without the heads that were taught on other puzzles."""
     if args.orders != ALL:
         return chosen_strategies(Bench(family, orders=args.orders))
-    known = [strategy.name for strategy in catalogued(())]
-    heads = [name for name in SOURCES if name in known] if family != "sudoku" else []
-    return chosen_strategies(Bench(family, orders=",".join(name for name in known if name not in heads)))
+    names = [strategy.name for strategy in catalogued(()) if suits(strategy.name, family)]
+    return chosen_strategies(Bench(family, orders=",".join(names)))
 
 
 def run_survey(args: Survey) -> None:

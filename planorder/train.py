@@ -12,26 +12,18 @@ from torch import nn
 from tqdm import tqdm
 
 from planorder.console import DeviceName, command_line, progress_bar, resolve_device, use_all_cores
-from planorder.decoding import Strategy, get_strategy, with_options
-from planorder.decoding.autoregressive import decode_autoregressive
-from planorder.decoding.d3pm import decode_d3pm
-from planorder.decoding.learned import strategy_of
-from planorder.decoding.loop import decode
-from planorder.decoding.view import Decoded
 from planorder.distributed import first_rank_first, world
-from planorder.models import AutoregressiveModel, OrderHead, TransformerConfig
+from planorder.models import AutoregressiveModel, TransformerConfig
 from planorder.models.checkpoint import LoadedModel, load_model, pretrained, weights_digest
 from planorder.models.forward_process import check_masked
 from planorder.results.environment import environment
-from planorder.results.evaluate import score
 from planorder.results.files import one_line_errors
 from planorder.training.data import TrainingData
-from planorder.training.loop import Validate, train
-from planorder.training.objectives import Objective
-from planorder.training.objectives.d3pm import D3PMObjective
+from planorder.training.loop import train
 from planorder.training.objectives.masked import MaskedObjective
 from planorder.training.presets import HEADS, Recipe, recipe
 from planorder.training.shards import own_shards
+from planorder.validation import head_validation, validation
 from puzzles import get_family
 from puzzles.base import AbstractFamily, PuzzleBatch, UserInputError, concatenate
 from puzzles.storage import load, save
@@ -42,8 +34,6 @@ EXAMPLES = """  python -m planorder train sudoku --out runs/mine
   python -m planorder train sudoku --objective mdlm --out runs/mdlm
   torchrun --nproc-per-node 2 -m planorder train sudoku --shards 2 --out runs/two
   python -m planorder train sudoku --data puzzles.npz --steps 20000 --device cuda --out runs/long"""
-
-VALIDATION_ORDERS = ("vanilla", "top_prob", "top_margin")
 
 
 @dataclass(frozen=True)
@@ -173,60 +163,6 @@ def training_puzzles(args: Train, family: AbstractFamily, n: int, tiers: tuple[s
     batch = concatenate(parts)
     save(path, batch)
     return batch
-
-
-def validation(
-    family: AbstractFamily, n: int, seed: int, device: str, objective: Objective | None = None
-) -> Validate | None:
-    """The family's headline accuracy by order on its validation split; an eighth as many steps as cells.
-
-    Where puzzles have many solutions, values are sampled. A network for noise of values has its own sampler.
-    """
-    if not n:
-        return None
-    batch, name_of = family.generate("val", family.tiers[0], n), f"val_{family.headline}_{{}}".format
-    pick = None if family.unique else "sample"
-
-    def accuracy(decoded: Decoded) -> float:
-        return float(score(family, batch, decoded.cells, decoded.passes)[family.headline].mean())
-
-    def run(model: nn.Module) -> dict[str, float]:
-        if isinstance(model, AutoregressiveModel):
-            heat = float(not family.unique)
-            decoded = decode_autoregressive(model, batch, seed=seed, device=device, temperature=heat)
-            return {name_of("free"): accuracy(decoded)}
-        if isinstance(objective, D3PMObjective) and not objective.process.absorbs:
-            decoded = decode_d3pm(model, batch, objective.process, seed=seed, device=device)
-            return {name_of("d3pm"): accuracy(decoded)}
-        found = {}
-        for name in VALIDATION_ORDERS:
-            strategy = with_options(get_strategy(name), steps=max(family.n_cells // 8, 1), pick=pick)
-            found[name_of(name)] = accuracy(decode(model, batch, strategy, seed=seed, device=device))
-        return found
-
-    return run
-
-
-def head_validation(
-    family: AbstractFamily, n: int, seed: int, device: str, denoiser: nn.Module
-) -> Validate | None:
-    """The headline accuracy in the order of a head, and by margin, on the hardest tier, one cell a step."""
-    if not n:
-        return None
-    batch = family.generate("val", family.tiers[-1], n)
-
-    def accuracy(strategy: Strategy) -> float:
-        decoded = decode(denoiser, batch, strategy, seed=seed, device=device)
-        return float(score(family, batch, decoded.cells, decoded.passes)[family.headline].mean())
-
-    by_margin = accuracy(get_strategy("top_margin"))
-
-    def run(head: nn.Module) -> dict[str, float]:
-        assert isinstance(head, OrderHead)
-        name = f"val_{family.headline}"
-        return {f"{name}_learned": accuracy(strategy_of("learned", head)), f"{name}_top_margin": by_margin}
-
-    return run
 
 
 def placeless(word: str) -> str:

@@ -93,6 +93,12 @@ def is_learned(name: str) -> bool:
     return name.startswith(FILE) or (name.startswith(LEARNED) and bool(pretrained_heads(name)))
 
 
+def suits(name: str, family: str) -> bool:
+    """Whether a strategy is for these puzzles; a head that ships is for those it was taught on."""
+    heads = pretrained_heads(name) if name.startswith(LEARNED) else []
+    return not heads or any(path.stem == f"{family}_{name}" for path in heads)
+
+
 def learned_strategy(name: str) -> Strategy:
     """The strategy of ``learned:PATH``, or of a name under which heads ship.
 

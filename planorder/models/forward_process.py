@@ -32,8 +32,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from planorder.models.relational import Relational
-from planorder.models.transformer import Transformer
 from planorder.tokens import MASK
 from puzzles.base import UserInputError
 
@@ -235,14 +233,20 @@ def draw(law: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     return (total <= uniform[..., None] * total[..., -1:]).sum(-1).clamp(max=law.shape[-1] - 1)
 
 
+def is_noisy(model: Callable[..., torch.Tensor]) -> bool | None:
+    """Whether a network of ours tells noisy values from clues; None of what is not ours."""
+    found: bool | None = getattr(getattr(model, "config", None), "noisy", None)
+    return found
+
+
 def check_masked(model: Callable[..., torch.Tensor]) -> None:
     """Raises `UserInputError` for a network of ours that was taught noisy values: it never saw a MASK."""
-    if isinstance(model, Relational | Transformer) and model.config.noisy:
+    if is_noisy(model):
         raise UserInputError("the network was taught noisy values, not masks: decode it with decode_d3pm")
 
 
 def check_network(model: Callable[..., torch.Tensor], process: ForwardProcess) -> None:
     """Raises `UserInputError` for a network of ours built for other tokens than the process shows."""
-    if isinstance(model, Relational | Transformer) and model.config.noisy == process.absorbs:
+    if is_noisy(model) == process.absorbs:
         needed = f"expected {not process.absorbs} of a network for {process.kind} noise"
-        raise UserInputError(f"noisy={model.config.noisy}: {needed}")
+        raise UserInputError(f"noisy={is_noisy(model)}: {needed}")

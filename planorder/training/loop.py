@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, is_dataclass
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -230,7 +230,7 @@ def resume(state: Training, out: Path, header: dict[str, Any]) -> float:
     facts, expected = (
         {key: said.get(key) for key in ("name", "data", "backbone", "puzzles", BEGAN)}
         | asdict(config_from_dict(said["backbone"], said["config"]))  # fields that came later have defaults
-        | {"shards": 1}
+        | {field.name: field.default for field in fields(TrainConfig) if field.default is not MISSING}
         | said.get("train", {})
         | (said.get("objective", {}) if found.get("objective") else {})
         for said in (found, header)

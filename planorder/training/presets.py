@@ -19,7 +19,7 @@ from planorder.models.autoregressive import ORDERS
 from planorder.training.loop import TrainConfig
 from planorder.training.objectives import Objective
 from planorder.training.objectives.autoregressive import AutoregressiveObjective
-from planorder.training.objectives.d3pm import D3PM, d3pm_objective
+from planorder.training.objectives.d3pm import D3PM_NOISES, d3pm_objective
 from planorder.training.objectives.imitate import ImitationObjective
 from planorder.training.objectives.policy_gradient import PolicyObjective
 from planorder.training.objectives.registry import get_objective
@@ -81,7 +81,7 @@ def recipe(
     """The recipe of a network, or of an order head beside a frozen ``denoiser``, at a preset.
 
     The objective of a masked network is one of `registry.OBJECTIVES`, "masked" if none is named, or of
-    `d3pm.D3PM`, for whose noise of values the network is built.
+    `d3pm.D3PM_NOISES`, for whose noise of values the network is built.
 
     Raises:
         UserInputError: an unknown preset, network or objective, with the nearest name; an objective for what
@@ -102,7 +102,7 @@ def recipe(
     if model.startswith("ar-"):
         moves = AutoregressiveObjective(model.removeprefix("ar-"))
         return Recipe(autoregressive(preset, family), train, moves, puzzles, tiers)
-    if objective in D3PM:
+    if objective in D3PM_NOISES:
         noise, shape = d3pm_objective(objective, family.n_values), masked(preset, model, family)
         assert isinstance(shape, RelationalConfig | TransformerConfig)
         return Recipe(replace(shape, noisy=not noise.process.absorbs), train, noise, puzzles, tiers)

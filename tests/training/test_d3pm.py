@@ -18,7 +18,7 @@ from planorder.results.evaluate import score
 from planorder.training.data import TrainingData
 from planorder.training.loop import Training
 from planorder.training.objectives import Objective
-from planorder.training.objectives.d3pm import D3PM, D3PMObjective, bound_terms, d3pm_objective
+from planorder.training.objectives.d3pm import D3PM_NOISES, D3PMObjective, bound_terms, d3pm_objective
 from planorder.training.objectives.masked import mask_rates
 from planorder.training.presets import masked, schedule
 from puzzles import get_family
@@ -284,8 +284,8 @@ def test_a_wrong_sign_does_not(split: tuple) -> None:
 
 
 def test_names_of_the_command_line() -> None:
-    assert list(D3PM) == ["d3pm_uniform", "d3pm_absorbing", "d3pm_gaussian", "d3pm_nearest"]
-    for name in D3PM:
+    assert list(D3PM_NOISES) == ["d3pm_uniform", "d3pm_absorbing", "d3pm_gaussian", "d3pm_nearest"]
+    for name in D3PM_NOISES:
         objective = d3pm_objective(name, 9)
         assert objective.process == ForwardProcess(name.removeprefix("d3pm_"), 9)
         assert objective.cross_entropy == (0.01 if name == "d3pm_absorbing" else 0.001)

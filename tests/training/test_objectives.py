@@ -20,7 +20,7 @@ from planorder.training.data import TrainingData
 from planorder.training.loop import TrainConfig, train
 from planorder.training.objectives import Objective
 from planorder.training.objectives.autoregressive import AutoregressiveObjective
-from planorder.training.objectives.d3pm import D3PM, D3PMObjective
+from planorder.training.objectives.d3pm import D3PM_NOISES, D3PMObjective
 from planorder.training.objectives.imitate import ImitationObjective
 from planorder.training.objectives.masked import MaskedObjective
 from planorder.training.objectives.policy_gradient import PolicyObjective
@@ -87,9 +87,9 @@ def test_each_says_what_it_is_and_where_it_comes_from() -> None:
 def test_help_and_docs_name_them_all() -> None:
     text = inspect.getsource(front.Train)
     words = text.split("objective: str")[1].split('"""')[1]
-    assert set(re.findall(r"[\w]+", words)) >= {*OBJECTIVES, *D3PM}
+    assert set(re.findall(r"[\w]+", words)) >= {*OBJECTIVES, *D3PM_NOISES}
     rows = re.findall(r"^\| `(\w+)` \|", DOCS.read_text(), re.M)
-    assert sorted(rows) == sorted([*OBJECTIVES, *D3PM])
+    assert sorted(rows) == sorted([*OBJECTIVES, *D3PM_NOISES])
 
 
 def test_no_field_hides_one_of_the_training_or_the_network() -> None:

@@ -92,22 +92,22 @@ class D3PMObjective:
         }
 
 
-D3PM = {f"d3pm_{kind}": kind for kind in USUAL}
+D3PM_NOISES = {f"d3pm_{kind}": kind for kind in USUAL}
 """The objectives by the names that the command line has for them, each with its kind of noise."""
 
 
 def d3pm_objective(name: str, n_values: int) -> D3PMObjective:
-    """The objective of a name in `D3PM` for cells of so many values, lambda as in the paper's experiments.
+    """The objective of a name in `D3PM_NOISES` for cells of so many values; the paper's lambdas.
 
     Raises:
         UserInputError: values too few for the noise to reach its stationary law.
     """
-    if D3PM[name] == "gaussian" and n_values < 4:
+    if D3PM_NOISES[name] == "gaussian" and n_values < 4:
         raise UserInputError(
             f"objective {name!r} with {n_values} values: expected at least 4, or in 50 steps x_T still tells "
             "x_0: take d3pm_uniform"
         )
-    process = ForwardProcess(D3PM[name], n_values, neighbours=min(2, n_values - 1))
+    process = ForwardProcess(D3PM_NOISES[name], n_values, neighbours=min(2, n_values - 1))
     return D3PMObjective(process, 0.01 if process.absorbs else 0.001)
 
 

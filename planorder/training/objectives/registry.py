@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from planorder.training.objectives import Objective
-from planorder.training.objectives.d3pm import D3PM
+from planorder.training.objectives.d3pm import D3PM_NOISES
 from planorder.training.objectives.masked import MaskedObjective
 from planorder.training.objectives.schedules import Schedule
 from planorder.training.objectives.weighted import WeightedObjective
@@ -81,7 +81,7 @@ OBJECTIVES: dict[str, Entry] = {
         "PUMA, arXiv:2602.10314",
     ),
 }
-"""Name to objective. All take the networks of `presets.MODELS` that fill masks; `d3pm.D3PM` has others."""
+"""Name to objective. All take networks that fill masks; `d3pm.D3PM_NOISES` has the others."""
 
 
 def get_objective(name: str) -> Objective:
@@ -91,7 +91,7 @@ def get_objective(name: str) -> Objective:
         UserInputError: an unknown name, with the nearest.
     """
     if name not in OBJECTIVES:
-        known = [*OBJECTIVES, *D3PM]
+        known = [*OBJECTIVES, *D3PM_NOISES]
         hint = did_you_mean(name, known)
         raise UserInputError(f"objective {name!r} is unknown: expected one of {', '.join(known)}{hint}")
     return OBJECTIVES[name].objective
