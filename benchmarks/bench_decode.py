@@ -13,7 +13,7 @@ from torch import nn
 from planorder.console import default_batch_size, precision_name
 from planorder.decoding import decode, get_strategy
 from planorder.decoding.autoregressive import decode_autoregressive
-from planorder.decoding.loop import PRECISIONS
+from planorder.decoding.denoiser import PRECISIONS
 from planorder.decoding.testing import TableModel
 from planorder.models import AutoregressiveModel, Relational, build_model
 from planorder.models.causal import DecodeCache

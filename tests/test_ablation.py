@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 
 from planorder import ablation
 from planorder.ablation import Ablation, recipes, run_ablation
@@ -19,18 +17,10 @@ from planorder.training.objectives.registry import get_objective
 from puzzles import get_family
 from puzzles.base import UserInputError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FAMILY = get_family("sudoku-2x2")
 N = 6
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
-    torch.set_num_threads(before)
 
 
 def asked(out: Path, **options: object) -> Ablation:

@@ -6,7 +6,6 @@ import gzip
 import json
 import math
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +32,8 @@ from puzzles import get_family
 from puzzles.base import PuzzleBatch
 from puzzles.sudoku.formats import to_line, write_shah
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FAMILY = get_family("sudoku-2x2")
 HEADER = (
     "family,tier,model,strategy,n,exact,exact_low,exact_high,valid,cell,passes,seconds,puzzles_per_s,"
@@ -53,16 +54,6 @@ def call(*words: str | int | Path, draw: bool = False) -> int:
         except SystemExit as stop:
             return int(stop.code or 0)
         return 0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

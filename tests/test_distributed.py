@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from common import bits, lines
 from torch import nn
 
 from planorder import bench, console
@@ -37,12 +37,12 @@ from planorder.models.checkpoint import read_tensors
 from planorder.train import Train, run_train
 from planorder.training import shards as train_shards
 from planorder.training.data import TrainingData
-from planorder.training.loop import METRICS, STATE, WEIGHTS, TrainConfig, train
+from planorder.training.loop import STATE, WEIGHTS, TrainConfig, train
 from planorder.training.objectives.masked import MaskedObjective
 from puzzles import get_family
 from puzzles.base import UserInputError
 
-pytestmark = pytest.mark.slow  # five processes import PyTorch
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]  # five processes import PyTorch
 ROOT = Path(__file__).parents[1]
 FAMILY = get_family("sudoku-2x2")
 NETWORK = RelationalConfig(8, 16, 3, jitter=2)
@@ -159,16 +159,6 @@ def refusal(call: Any) -> str:
     return "done"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """What two ranks wrote into a folder, to stdout and to stderr, in two attempts."""
@@ -186,16 +176,6 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
 def told(ranks: tuple[Path, str, str]) -> list[dict[str, Any]]:
     """What each rank saw."""
     return [json.loads((ranks[0] / f"told-{rank}.json").read_text()) for rank in (0, 1)]
-
-
-def bits(path: Path) -> dict[str, bytes]:
-    return {key: value.numpy().tobytes() for key, value in read_tensors(path)[0].items()}
-
-
-def lines(out: Path) -> list[dict[str, float]]:
-    """metrics.jsonl without time."""
-    found = [json.loads(line) for line in (out / METRICS).read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "minutes"} for line in found]
 
 
 def same_training(a: Path, b: Path) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +27,8 @@ from planorder.results.stats import wilson
 from puzzles import get_family
 from puzzles.base import UserInputError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FAMILY = get_family("sudoku-2x2")
 N = 6
 ASKED = {"orders": "vanilla,top_margin,threshold,klass", "steps": "6,2"}
@@ -44,13 +45,6 @@ def saved(path: Path, config: RelationalConfig | AutoregressiveConfig) -> Path:
             model.head.weight.data.mul_(60)  # sure of itself, so that thresholds matter
     save_model(path, model, model_header(config, FAMILY, path.stem, {}))
     return path
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
 
 
 @pytest.fixture(scope="module")

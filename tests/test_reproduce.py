@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -28,6 +27,8 @@ from planorder.results.stats import wilson
 from puzzles import get_family
 from puzzles.base import UserInputError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 N = 4
 QUOTED = {
     "table1": [78.06, 93.76, 75.70, 93.54, 74.60, 92.21, 67.94, 90.01, 62.84, 88.91],
@@ -36,13 +37,6 @@ QUOTED = {
     "table5": [3.62, 9.44, 49.88, None, 32.57],
 }
 """Kim et al., arXiv:2502.06768: vanilla, top-prob, margin, ARM without and with order; by size in Table 1."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
 
 
 @pytest.fixture

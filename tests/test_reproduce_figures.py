@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
@@ -23,14 +22,9 @@ from puzzles import get_family
 from puzzles.base import UserInputError
 from puzzles.naesat import NaeSat
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = NaeSat("naesat-small", 5, 8)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
 
 
 def every_sequence() -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,14 +20,9 @@ from planorder.study import EXAMPLES, Study, run_study, with_turns
 from puzzles import get_family
 from puzzles.base import UserInputError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FAMILY = get_family("sudoku-2x2")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
 
 
 def saved(path: Path, seed: int, **options: object) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -20,14 +19,9 @@ from planorder.survey import EXAMPLES, Survey, ranked, run_survey, strategies_of
 from puzzles import get_family
 from puzzles.base import UserInputError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ORDERS = "vanilla,threshold,top_margin"
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
 
 
 def test_points_are_what_decoding_anew_gives_and_are_not_done_twice(

@@ -7,12 +7,13 @@ import json
 import os
 import runpy
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from common import bits, lines
 
 from planorder import __main__ as entrance
 from planorder import bench
@@ -26,6 +27,8 @@ from planorder.training.loop import METRICS, STATE, Training
 from planorder.training.presets import MODELS, recipe
 from puzzles import get_family
 from puzzles.storage import load, save
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 FAMILY = get_family("sudoku-2x2")
 TINY = ("train", "sudoku-2x2", "--preset", "tiny", "--validate", "8", "--precision", "fp32")
@@ -43,27 +46,6 @@ def call(*words: str | Path) -> int:
         except KeyboardInterrupt:  # not told to the user, and not to end the tests
             return -1
         return 0
-
-
-def bits(path: Path) -> dict[str, bytes]:
-    return {name: tensor.numpy().tobytes() for name, tensor in read_tensors(path)[0].items()}
-
-
-def lines(out: Path) -> list[dict[str, float]]:
-    """metrics.jsonl without time."""
-    found = [json.loads(line) for line in (out / METRICS).read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "minutes"} for line in found]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Bits are compared, which another number of threads may round otherwise."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 import torch
+from common import process_of, seeded
 from torch import nn
 
 from planorder.decoding.d3pm import decode_d3pm
@@ -26,14 +27,6 @@ from puzzles.base import PuzzleBatch, UserInputError
 
 KINDS = list(USUAL)
 FAMILY = get_family("sudoku-2x2")
-
-
-def process_of(kind: str, n: int = 3, steps: int = 10) -> ForwardProcess:
-    return ForwardProcess(kind, n, steps, neighbours=1)
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 TRUTH = (2, 3)

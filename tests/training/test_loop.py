@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ from planorder.training.loop import METRICS, TrainConfig, Training, autocast_dty
 from planorder.training.objectives.masked import MaskedObjective
 from puzzles import get_family
 from puzzles.base import PuzzleBatch, UserInputError
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 FAMILY = get_family("sudoku-2x2")
 NETWORK = TransformerConfig(layers=1, width=16, heads=2, dropout=0.2)
@@ -45,14 +46,6 @@ def run(out: Path, puzzles: PuzzleBatch, config: TrainConfig = CONFIG, **hooks: 
 
 def copies(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from common import seeded
 from scipy import stats
 from torch import nn
 
@@ -23,10 +24,6 @@ class Spy(nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         self.shown = tokens
         return self.logits
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 CLUES = torch.tensor([[0, 2, 0, 0], [1, 0, 0, 0], [0, 0, 0, 3]])

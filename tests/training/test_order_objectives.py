@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from common import Scores, seeded, table
 
 from planorder.models import OrderHeadConfig, RelationalConfig, build_model
 from planorder.training.loop import TrainConfig
@@ -23,39 +22,12 @@ from planorder.training.objectives.imitate import (
 from puzzles import get_family
 from puzzles.base import PuzzleBatch, UserInputError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FAMILY = get_family("sudoku-2x2")
 HEAD = OrderHeadConfig(channels=8, hidden=12, blocks=1)
 WEAK = RelationalConfig(channels=8, hidden=8, turns=2)
 SHORT = TrainConfig(steps=6, batch_size=8, warmup=2, log_every=1, validate_every=0, precision="fp32")
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-class Scores(nn.Module):
-    """A head that gives each cell a score of its own, whatever the state."""
-
-    def __init__(self, scores: list[float]) -> None:
-        super().__init__()
-        self.scores = nn.Parameter(torch.tensor(scores))
-
-    def forward(self, log_probs: torch.Tensor, tokens: torch.Tensor, *_: Any) -> torch.Tensor:
-        return self.scores.expand(tokens.shape)
-
-
-def table(rows: list[list[float]]) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A denoiser with these probabilities in every state."""
-    return lambda tokens: torch.tensor(rows).log().expand(len(tokens), -1, -1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Bits are compared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def softmax(numbers: list[float]) -> list[float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,19 +33,12 @@ from planorder.training.presets import HEADS, recipe
 from puzzles import get_family
 from puzzles.base import PuzzleBatch, UserInputError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FAMILY = get_family("sudoku-2x2")
 HEAD = OrderHeadConfig(channels=8, hidden=12, blocks=1)
 WEAK = RelationalConfig(channels=8, hidden=8, turns=2)
 SHORT = TrainConfig(steps=6, batch_size=8, warmup=2, log_every=1, validate_every=0, precision="fp32")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Bits are compared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

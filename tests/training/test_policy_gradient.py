@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from common import Scores, seeded, table
 
 from planorder.models.order_head import margin_score
 from planorder.training.objectives import policy_gradient
 from planorder.training.objectives.policy_gradient import PolicyObjective, advantages, draw, rewards
 from puzzles.base import UserInputError
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-class Scores(nn.Module):
-    """A head that gives each cell a score of its own, whatever the state."""
-
-    def __init__(self, scores: list[float]) -> None:
-        super().__init__()
-        self.scores = nn.Parameter(torch.tensor(scores))
-
-    def forward(self, log_probs: torch.Tensor, tokens: torch.Tensor, *_: Any) -> torch.Tensor:
-        return self.scores.expand(tokens.shape)
-
-
-def table(rows: list[list[float]]) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A denoiser with these probabilities in every state."""
-    return lambda tokens: torch.tensor(rows).log().expand(len(tokens), -1, -1)
 
 
 def softmax(numbers: list[float]) -> list[float]:

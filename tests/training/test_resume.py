@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,8 @@ from planorder.training.objectives.masked import MaskedObjective
 from puzzles import get_family
 from puzzles.base import PuzzleBatch, UserInputError
 from puzzles.storage import load, save
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 FAMILY = get_family("sudoku-2x2")
 NETWORK = TransformerConfig(layers=1, width=16, heads=2, dropout=0.2)
@@ -74,14 +75,6 @@ def done(out: Path) -> int:
 def one_line(*words: str) -> Any:
     """Expects a user's error of one line with these words, in this order."""
     return pytest.raises(UserInputError, match=r"\A(?=.*\Z).*" + ".*".join(re.escape(word) for word in words))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
+from common import seeded
 from torch import nn
 
 from planorder.decoding import likelihood as exact
@@ -29,10 +30,6 @@ MODEL = HashModel(3, seed=5, sharpness=3.0)
 CLUES, SOLUTION = torch.tensor([0, 2, 0, 0]), torch.tensor([3, 2, 1, 2])
 BLANKS = [0, 2, 3]
 L = len(BLANKS)
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def cell_nats(state: list[int], cell: int) -> float:
