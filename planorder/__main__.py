@@ -1,9 +1,10 @@
-"""``python -m planorder COMMAND``: the commands beside the table (``python -m planorder.bench``)."""
+"""``planorder COMMAND``, or ``python -m planorder COMMAND``: every command by its name."""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
+from runpy import run_module
 
 from puzzles.errors import did_you_mean
 
@@ -18,25 +19,26 @@ COMMANDS = {
 }
 """Command: its module, the function that runs it, what it does."""
 
-OTHERS = {
-    "planorder.bench": "what decoding order is worth: the table and its figures",
-    "planorder.frontier": "accuracy against forward passes",
-    "planorder.sweep": "what steps, cells a step and noise do",
-    "planorder.study": "three studies: noise, depth, parallel",
-    "planorder.analysis": "calibration, order and errors of a finished run",
-    "puzzles.generate": "puzzles into a file",
-    "puzzles.show": "puzzles as text",
+MODULES = {
+    "bench": ("planorder.bench", "what decoding order is worth: the table and its figures"),
+    "frontier": ("planorder.frontier", "accuracy against forward passes"),
+    "sweep": ("planorder.sweep", "what steps, cells a step and noise do"),
+    "study": ("planorder.study", "three studies: noise, depth, parallel"),
+    "analysis": ("planorder.analysis", "calibration, order and errors of a finished run"),
+    "generate": ("puzzles.generate", "puzzles into a file"),
+    "show": ("puzzles.show", "puzzles as text"),
 }
-"""The commands that have a module of their own."""
+"""Those that have a module of their own, which ``python -m`` runs as well."""
 
 
 def usage() -> str:
     """What there is."""
-    rows = [(f"python -m planorder {name}", text) for name, (_, _, text) in COMMANDS.items()]
-    rows += [(f"python -m {name}", text) for name, text in OTHERS.items()]
-    width = max(len(command) for command, _ in rows)
-    listed = "\n".join(f"  {command:<{width}}  {text}" for command, text in rows)
-    return f"usage: python -m planorder COMMAND [OPTIONS]\n\n{listed}\n\nEach takes --help."
+    rows = [(name, text) for name, (*_, text) in (*MODULES.items(), *COMMANDS.items())]
+    listed = "\n".join(f"  {name:<10} {text}" for name, text in rows)
+    return (
+        f"usage: planorder COMMAND [OPTIONS]\n\n{listed}\n\nEach takes --help. "
+        "python -m planorder COMMAND is the same."
+    )
 
 
 def main() -> None:
@@ -45,13 +47,17 @@ def main() -> None:
     if name in ("-h", "--help"):
         print(usage())
         return
-    if name not in COMMANDS:
-        hint = did_you_mean(name, COMMANDS)
-        print(f"error: command {name!r} is unknown: expected {', '.join(COMMANDS)}{hint}", file=sys.stderr)
+    known = (*MODULES, *COMMANDS)
+    if name not in known:
+        hint = did_you_mean(name, known)
+        print(f"error: command {name!r} is unknown: expected {', '.join(known)}{hint}", file=sys.stderr)
         raise SystemExit(2)
-    module, function, _ = COMMANDS[name]
     del sys.argv[1]
-    getattr(import_module(module), function)()
+    if name in MODULES:
+        run_module(MODULES[name][0], run_name="__main__", alter_sys=True)
+    else:
+        module, function, _ = COMMANDS[name]
+        getattr(import_module(module), function)()
 
 
 if __name__ == "__main__":

@@ -84,5 +84,15 @@ def test_an_unknown_command_and_none(
     assert "did you mean 'train'?" in capsys.readouterr().err
     assert call(monkeypatch) == 0
     shown = capsys.readouterr().out
-    for name in (*entrance.COMMANDS, *entrance.OTHERS):
-        assert name in shown
+    for name in (*entrance.COMMANDS, *entrance.MODULES):
+        assert f"\n  {name} " in shown
+
+
+@pytest.mark.parametrize("name", [*entrance.COMMANDS, *entrance.MODULES])
+def test_every_command_by_its_name(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module, _ in entrance.MODULES.values():  # runpy warns of what is imported already
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    assert call(monkeypatch, name, "--help") == 0
+    assert f"{name} [-h]" in capsys.readouterr().out
