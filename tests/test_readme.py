@@ -32,6 +32,15 @@ def test_its_python_runs(
     assert len(re.findall(r"exact +\d", capsys.readouterr().out)) == 2
 
 
+def test_the_decoders_of_several_states_run(capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "orders.md").read_text(), re.DOTALL)
+    quick = block.replace('"sudoku"', '"zebra"').replace("200", "3")
+    exec(compile(quick, "orders.md", "exec"), {})
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 7
+    assert all(re.search(r"\d passes, exact \d+\.\d% \(\d+\.\d% to \d+\.\d%\)$", line) for line in told)
+
+
 @pytest.mark.parametrize(
     "page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 )

@@ -151,11 +151,10 @@ def is_idle(strategy: Strategy, view: StepView) -> torch.Tensor:
 
     A look ahead is not counted there, as a state that did not change is not: nothing depends on it.
     """
-    last = view.step + 1 == view.total_steps
     if not isinstance(strategy.budget, Schedule | Bernoulli) or strategy.remask is not never:
-        return torch.zeros_like(last)
+        return torch.zeros_like(view.step, dtype=torch.bool)
     nothing = torch.zeros_like(view.log_probs[..., 0], dtype=torch.float64)
-    return (strategy.budget(view, nothing) == 0) & ~last
+    return strategy.budget(view, nothing) == 0
 
 
 def view_of(
