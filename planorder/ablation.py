@@ -27,7 +27,7 @@ from planorder.results.plotting import Measure, measure_of
 from planorder.results.points import open_points
 from planorder.results.reproduce_figures import ablation_heat_map
 from planorder.results.tables import percent, text_table
-from planorder.sweep import listed
+from planorder.sweep import chosen_tiers, listed
 from planorder.train import Train, training_puzzles
 from planorder.training.data import TrainingData
 from planorder.training.loop import WEIGHTS, train
@@ -81,7 +81,7 @@ def recipes(args: Ablation, family: AbstractFamily) -> dict[str, Recipe]:
     Raises:
         UserInputError: unknown objectives or networks, a network without masks, or steps below 1.
     """
-    names = listed(args, "objectives")
+    names = listed(args.objectives, "objectives")
     if not names:
         raise UserInputError(f"--objectives {args.objectives!r}: expected one or more with commas")
     steps = args.steps if args.steps is not None or args.scale != "cpu" else CPU_STEPS
@@ -144,7 +144,7 @@ def run_ablation(args: Ablation) -> None:
         raise UserInputError(f"--n {args.n}: expected at least 1 puzzle")
     if args.scale == "paper" and device == "cpu":
         raise UserInputError("--scale paper trains on a GPU, and PyTorch sees none here: give --scale cpu")
-    tiers = list(family.tiers) if args.tiers is None else listed(args, "tiers", family.tiers)
+    tiers = chosen_tiers(args.tiers, family)
     chosen, out = recipes(args, family), args.out or Path(f"runs/ablation-{family.name}")
     strategies = chosen_strategies(Bench(args.family, orders=args.orders))
     first = next(iter(chosen.values()))

@@ -220,7 +220,7 @@ def summary(tables: Tables) -> str:
 LEGEND = """tau: Kendall's tau-b with the solver's order; then puzzles by the kind of their first wrong cell;
 ECE: expected calibration error of committed values; AURC, E-AURC: area under the risk-coverage curve by
 the mean log-probability of a puzzle, and its excess over the best ranking; gap closed: of that from vanilla
-to solver_order. Intervals are in the tables."""
+to oracle_margin, where it was decoded, or else to solver_order. Intervals are in the tables."""
 
 
 def run_analysis(args: Analysis) -> None:

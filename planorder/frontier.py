@@ -28,14 +28,14 @@ from planorder.decoding.adaptive import BestOfRuns, CumulativeError, EntropyBoun
 from planorder.decoding.budgets import Bernoulli, Fixed, Schedule, Threshold
 from planorder.decoding.picks import argmax
 from planorder.models.checkpoint import LoadedModel, weights_digest
-from planorder.results.analysis_figures import STEPS, accuracy_frontier
+from planorder.results.analysis_figures import CELLS, STEPS, accuracy_frontier
 from planorder.results.evaluate import Outcome
 from planorder.results.files import atomic_write
 from planorder.results.plotting import measure_of, save
 from planorder.results.points import PointFolder, open_points
 from planorder.results.resampling import t_interval
 from planorder.results.tables import per_puzzle, percent, summarise, text_table, with_cell_interval
-from planorder.sweep import listed, masked_network
+from planorder.sweep import chosen_tiers, listed, masked_network
 from puzzles import get_family
 from puzzles.base import PuzzleBatch, UserInputError
 
@@ -84,6 +84,8 @@ class Frontier:
     """strategies, with commas"""
     steps: str = "50,20,10,5,3"
     """reverse steps T of strategies that do not decide themselves how many cells to fill"""
+    ks: str = ""
+    """cells a step K of the same strategies, e.g. 8,4,2 (default: none)"""
     seed: int = 0
     """of every random choice while decoding"""
     device: DeviceName = "auto"
@@ -130,30 +132,33 @@ def tuned(part: Part, kind: type, name: str, value: float) -> Part:
     return replace(part, **inner)
 
 
-def settings_of(strategy: Strategy, steps: Sequence[int]) -> Settings:
-    """The strategy at every setting of its dial, by dial and value."""
+def settings_of(strategy: Strategy, steps: Sequence[int], ks: Sequence[int] = ()) -> Settings:
+    """The strategy at every setting of its dials, by dial and value."""
     for kind, (name, values) in DIALS.items():
         found: Settings = {(name, value): tuned(strategy, kind, name, value) for value in values}
         if any(tuned(strategy.budget, kind, name, value) != strategy.budget for value in values):
             return found
+    turned: Settings = {}
     if isinstance(strategy.budget, SCHEDULED) or strategy.steps is not None:
-        return {(STEPS, t): with_options(strategy, steps=t) for t in steps}
-    return {(NO_DIAL, None): strategy}
+        turned |= {(STEPS, t): with_options(strategy, steps=t) for t in steps}
+    if isinstance(strategy.budget, SCHEDULED):
+        turned |= {(CELLS, k): with_options(strategy, k=k) for k in ks}
+    return turned or {(NO_DIAL, None): strategy}
 
 
 def jobs_of(args: Frontier, tiers: Sequence[str]) -> list[tuple[dict[str, Any], Strategy]]:
     """All points, by tier, strategy, dial and value, with their strategies."""
-    steps = [int(t) for t in listed(args, "steps")]
-    dialled = [(s.name, settings_of(s, steps)) for s in chosen_strategies(bench_of(args))]
-    found: list[tuple[dict[str, Any], Strategy]] = [
+    steps = [int(value) for value in listed(args.steps, "steps")]
+    ks = [int(value) for value in listed(args.ks, "ks")]
+    if not steps and not ks:
+        raise UserInputError(f"--steps {args.steps!r}: expected whole numbers with commas, e.g. 50,20")
+    dialled = [(s.name, settings_of(s, steps, ks)) for s in chosen_strategies(bench_of(args))]
+    return [
         ({"tier": tier, "strategy": name, "dial": dial, "value": value}, strategy)
         for tier in tiers
         for name, settings in dialled
         for (dial, value), strategy in settings.items()
     ]
-    if not found:
-        raise UserInputError(f"--steps {args.steps!r}: expected whole numbers with commas, e.g. 50,20")
-    return found
 
 
 def bench_of(args: Frontier) -> Bench:
@@ -223,14 +228,20 @@ def pareto(passes: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
 
 def frontier_table(rows: Sequence[dict[str, Any]], measure: str) -> pd.DataFrame:
     """frontier.csv: the rows, with those on the front of their tier marked."""
-    table = pd.DataFrame(rows).assign(on_frontier=False)
+    table = pd.DataFrame(rows)
+    return table.assign(on_frontier=on_front(table, measure))[list(COLUMNS)]
+
+
+def on_front(table: pd.DataFrame, measure: str) -> pd.Series:
+    """bool a row: on the front of its tier."""
+    found = pd.Series(False, index=table.index)
     for _, part in table.groupby("tier"):
-        table.loc[part.index, "on_frontier"] = pareto(part["passes"].to_numpy(), part[measure].to_numpy())
-    return table[list(COLUMNS)]
+        found[part.index] = pareto(part["passes"].to_numpy(), part[measure].to_numpy())
+    return found
 
 
-def format_frontier(table: pd.DataFrame, measure: str) -> str:
-    """The table for people, by tier and passes."""
+def format_frontier(table: pd.DataFrame, measure: str, bars: str = "95% interval") -> str:
+    """The table for people, by tier and passes; ``bars`` says what its intervals are."""
     rows: list[dict[str, object]] = []
     parts = [part.sort_values("passes", kind="stable") for _, part in table.groupby("tier", sort=False)]
     for row in pd.concat(parts).to_dict("records"):
@@ -239,7 +250,7 @@ def format_frontier(table: pd.DataFrame, measure: str) -> str:
         shown = {"tier": row["tier"], "strategy": row["strategy"], "dial": dial, "n": row["n"]}
         shown |= {
             f"{measure} %": percent(row[measure]),
-            "95% interval": ends,
+            bars: ends,
             "passes": f"{row['passes']:.1f}",
         }
         rows.append(shown | {"front": "*" if row["on_frontier"] else ""})
@@ -250,7 +261,7 @@ def run_frontier(args: Frontier) -> None:
     """Checks what was asked, decodes what is missing, writes table and figures, prints the table."""
     use_all_cores()
     family, device = get_family(args.family), resolve_device(args.device)
-    tiers = list(family.tiers) if args.tiers is None else listed(args, "tiers", family.tiers)
+    tiers = chosen_tiers(args.tiers, family)
     jobs, loaded = jobs_of(args, tiers), masked_network(bench_of(args))
     if args.n < 1 or (args.batch_size is not None and args.batch_size < 1):
         raise UserInputError(f"--n {args.n}, --batch-size {args.batch_size}: expected at least 1 puzzle")
@@ -259,9 +270,6 @@ def run_frontier(args: Frontier) -> None:
         "family": family.version,
         "model": loaded.name,
         "weights": weights_digest(loaded.model),
-        "tiers": tiers,
-        "orders": args.orders,
-        "steps": args.steps,
     }
     config |= decode_settings(args.n, args.seed, device, args.precision, args.batch_size)
     out, measure = args.out or Path(f"runs/frontier-{family.name}"), measure_of(family)
@@ -269,8 +277,7 @@ def run_frontier(args: Frontier) -> None:
         rows = measured([(point, loaded, strategy) for point, strategy in jobs], folder, "frontier")
         table = frontier_table(rows, measure.column)
         atomic_write(out / "frontier.csv", table.to_csv(index=False, lineterminator="\n").encode())
-        for tier in tiers:
-            save(accuracy_frontier(table[table["tier"] == tier], measure), out / f"frontier_{tier}.png")
+        save(accuracy_frontier(table, measure), out / "frontier.png")
     print(format_frontier(table, measure.column))
     print(f"\nfront: no point has fewer passes and is as good, or is better and has as few\nfolder: {out}")
 

@@ -158,7 +158,7 @@ def run_nelbo(args: Nelbo) -> None:
     use_all_cores()
     if args.repeats < 1:
         raise UserInputError(f"--repeats {args.repeats}: expected at least 1")
-    orders, family = listed(args, "orders", ORDERS), get_family(args.family)
+    orders, family = listed(args.orders, "orders", ORDERS), get_family(args.family)
     bench = Bench(args.family, n=args.n, models=args.model, checkpoint=args.checkpoint, puzzles=args.puzzles)
     loaded = masked_network(bench)
     batches, parts = chosen_puzzles(bench, family), []

@@ -12,7 +12,7 @@ import torch
 import tyro
 from tabulate import tabulate
 
-from planorder.bench import Bench
+from planorder.bench import Bench, chosen_strategies
 from planorder.console import (
     DeviceName,
     command_line,
@@ -20,15 +20,24 @@ from planorder.console import (
     resumable,
     use_all_cores,
 )
-from planorder.decoding import Strategy, get_strategy, with_options
-from planorder.frontier import Frontier, decode_settings, measured, run_frontier
+from planorder.decoding import Strategy, with_options
+from planorder.frontier import (
+    CHOSEN,
+    Frontier,
+    decode_settings,
+    format_frontier,
+    measured,
+    on_front,
+    run_frontier,
+)
 from planorder.models import RelationalConfig, build_model
-from planorder.models.checkpoint import LoadedModel, load_model, weights_digest
+from planorder.models.checkpoint import LoadedModel, weights_digest
+from planorder.results.analysis_figures import accuracy_frontier
 from planorder.results.files import atomic_write
-from planorder.results.plotting import measure_of, save
+from planorder.results.plotting import Measure, measure_of, save
 from planorder.results.points import open_points
 from planorder.results.study_figures import study_lines
-from planorder.sweep import LOGITS, NO_NOISE, Point, listed, masked_network, strategy_of
+from planorder.sweep import LOGITS, NO_NOISE, Point, chosen_tiers, listed, masked_network, strategy_of
 from puzzles import get_family
 from puzzles.base import AbstractFamily, UserInputError
 
@@ -38,8 +47,16 @@ EXAMPLES = """  python -m planorder.study noise
   python -m planorder.study depth --checkpoints runs/a/weights.safetensors runs/b/weights.safetensors"""
 SCALED = ("top_prob", "top_margin")
 """Orders whose noise may go onto p, log p or the logits."""
-DEPTH_ORDERS = ("vanilla", "random", "left_to_right", "top_margin", "solver_order")
+ORDERS = {
+    "noise": "top_prob,top_margin,neg_entropy",
+    "depth": "vanilla,random,left_to_right,top_margin,solver_order",
+    "parallel": CHOSEN,
+}
 STEPS = {"noise": 50, "depth": 20}
+FOREIGN = {"noise": ("turns",), "depth": ("noises",), "parallel": ("steps", "noises", "turns")}
+"""Options that a study has no use for."""
+SETTINGS = ("tier", "turns", "scale", "noise", "strategy", "dial", "value")
+"""Columns that tell points apart, of those that a study has, beside "network"."""
 Job = tuple[dict[str, Any], LoadedModel, Strategy]
 
 
@@ -47,9 +64,9 @@ Job = tuple[dict[str, Any], LoadedModel, Strategy]
 class Study:
     """Decode the same puzzles under every setting of a study; run again, it goes on from there.
 
-    noise: what Gumbel and Gaussian noise, constant or annealed, on p, log p or the logits, does to the orders
-    by p1, p1 - p2 and entropy. depth: how far more turns of a recurrent network replace the order. parallel:
-    what speed costs (the frontier of planorder.frontier).
+    noise: what Gumbel and Gaussian noise, constant or annealed, on p, log p or the logits, does to orders by
+    p1, p1 - p2 and entropy. depth: how far more turns of a recurrent network replace the order. parallel:
+    what speed costs (the frontier of planorder.frontier, a folder each where there are several weights).
     """
 
     name: tyro.conf.Positional[Literal["noise", "depth", "parallel"]]
@@ -59,7 +76,9 @@ class Study:
     model: str = "relational"
     """a masked network that ships"""
     checkpoints: tuple[Path, ...] = ()
-    """weights of your own instead, e.g. of several seeds; each gets lines of its own"""
+    """weights of your own instead; of several, e.g. seeds, the means are shown, from the least to the most"""
+    orders: str | None = None
+    """strategies with commas (default: three for noise, five for depth, ten for parallel)"""
     n: int = 200
     """test puzzles of each tier"""
     tiers: str | None = None
@@ -80,14 +99,14 @@ class Study:
 
 def noise_points(args: Study) -> Iterator[tuple[dict[str, Any], Strategy]]:
     """Settings of the noise study: every coefficient constant, the middle one annealed and Gaussian too."""
-    steps, amounts = args.steps or STEPS["noise"], listed(args, "noises")
+    steps, amounts = args.steps or STEPS["noise"], listed(args.noises, "noises")
     if not amounts:
         raise UserInputError(f"--noises {args.noises!r}: expected coefficients with commas, e.g. 0.1,0.5")
     middle = amounts[len(amounts) // 2]
     kinds = [f"gumbel:{amount}" for amount in amounts]
-    kinds += [f"gumbel:{middle}:annealed", f"gaussian:{middle}"]
-    for order in (*SCALED, "neg_entropy"):
-        plain = with_options(get_strategy(order), steps=steps)
+    kinds += [f"gumbel:{middle}:annealed", f"gaussian:{middle}", f"gaussian:{middle}:annealed"]
+    for strategy in strategies_of(args):
+        order, plain = strategy.name, with_options(strategy, steps=steps)
         yield {"strategy": order, "scale": NO_NOISE, "noise": NO_NOISE}, plain
         for noise in kinds:
             if order not in SCALED:
@@ -99,10 +118,15 @@ def noise_points(args: Study) -> Iterator[tuple[dict[str, Any], Strategy]]:
                 yield {"strategy": order, "scale": scale, "noise": noise}, found
 
 
+def strategies_of(args: Study) -> list[Strategy]:
+    """Those that were asked for, or the study's own."""
+    return chosen_strategies(Bench(args.family, orders=args.orders or ORDERS[args.name]))
+
+
 def depth_points(args: Study) -> Iterator[tuple[dict[str, Any], Strategy]]:
     """Settings of the depth study, apart from the turns."""
-    for order in DEPTH_ORDERS:
-        yield {"strategy": order}, with_options(get_strategy(order), steps=args.steps or STEPS["depth"])
+    for strategy in strategies_of(args):
+        yield {"strategy": strategy.name}, with_options(strategy, steps=args.steps or STEPS["depth"])
 
 
 def with_turns(loaded: LoadedModel, turns: int) -> LoadedModel:
@@ -122,17 +146,14 @@ def with_turns(loaded: LoadedModel, turns: int) -> LoadedModel:
     return replace(loaded, model=model.eval(), config=config)
 
 
-def networks(args: Study, family: AbstractFamily) -> dict[str, LoadedModel]:
+def networks(args: Study) -> dict[str, LoadedModel]:
     """The networks of a study by the name of their lines."""
     if not args.checkpoints:
         found = masked_network(Bench(args.family, models=args.model))
         return {found.name: found}
     names = folder_names(args.checkpoints)
-    loaded = dict(zip(names, map(load_model, args.checkpoints), strict=True))
-    for path, network in zip(args.checkpoints, loaded.values(), strict=True):
-        if network.family.name != family.name:
-            raise UserInputError(f"{path}: trained on {network.family.name!r}, expected {family.name!r}")
-    return loaded
+    loaded = [masked_network(Bench(args.family, checkpoint=path)) for path in args.checkpoints]
+    return dict(zip(names, loaded, strict=True))
 
 
 def folder_names(paths: Sequence[Path]) -> list[str]:
@@ -149,69 +170,99 @@ def folder_names(paths: Sequence[Path]) -> list[str]:
 
 def jobs_of(args: Study, family: AbstractFamily, shown: dict[str, LoadedModel]) -> list[Job]:
     """All points of a study with the network and the strategy of each."""
-    tiers = list(family.tiers) if args.tiers is None else listed(args, "tiers", family.tiers)
+    settings = list(noise_points(args) if args.name == "noise" else depth_points(args))
+    depths = [int(turns) for turns in listed(args.turns, "turns")] if args.name == "depth" else [None]
+    if not depths:
+        raise UserInputError(f"--turns {args.turns!r}: expected whole numbers with commas, e.g. 4,12")
     jobs: list[Job] = []
-    for tier in tiers:
+    for tier in chosen_tiers(args.tiers, family):
         for name, network in shown.items():
-            if args.name == "noise":
-                for point, strategy in noise_points(args):
-                    jobs.append(({"tier": tier, "weights": name, **point}, network, strategy))
-                continue
-            for turns in listed(args, "turns"):
-                deep = with_turns(network, int(turns))
-                for point, strategy in depth_points(args):
-                    jobs.append(
-                        ({"tier": tier, "weights": name, "turns": int(turns), **point}, deep, strategy)
-                    )
+            for turns in depths:
+                own = {"tier": tier, "network": name} | ({} if turns is None else {"turns": turns})
+                deep = network if turns is None else with_turns(network, turns)
+                jobs += [({**own, **point}, deep, strategy) for point, strategy in settings]
     return jobs
 
 
 def run_study(args: Study) -> None:
     """Checks what was asked, decodes what is missing, writes table and figure, prints the table."""
     out = args.out or Path(f"runs/study-{args.name}-{args.family}")
+    for option in FOREIGN[args.name]:
+        if getattr(args, option) != getattr(Study, option):
+            raise UserInputError(f"--{option} with {args.name}: expected none, it has no use there")
+    for option in ("n", "steps"):
+        if (value := getattr(args, option)) is not None and value < 1:
+            raise UserInputError(f"--{option} {value}: expected at least 1")
     if args.name == "parallel":
-        for option, usual in (("steps", None), ("noises", Study.noises), ("turns", Study.turns)):
-            if getattr(args, option) != usual:
-                raise UserInputError(f"--{option} with parallel: expected none, see planorder.frontier")
-        asked = Frontier(args.family, args.model, n=args.n, tiers=args.tiers, seed=args.seed, out=out)
-        asked = replace(asked, device=args.device)
-        if not args.checkpoints:
-            return run_frontier(asked)
-        for name, path in zip(folder_names(args.checkpoints), args.checkpoints, strict=True):
-            run_frontier(
-                replace(asked, checkpoint=path, out=out if len(args.checkpoints) == 1 else out / name)
-            )
-        return
+        return run_parallel(args, out)
     use_all_cores()
-    if args.n < 1:
-        raise UserInputError(f"--n {args.n}: expected at least 1 puzzle")
     family, device = get_family(args.family), resolve_device(args.device)
-    shown = networks(args, family)
-    jobs, measure = jobs_of(args, family, shown), measure_of(family)
+    found = networks(args)
+    jobs, measure = jobs_of(args, family, found), measure_of(family)
     config = {
         "command": f"study {args.name}",
         "family": family.version,
-        "weights": {name: weights_digest(network.model) for name, network in shown.items()},
-        "tiers": args.tiers,
-        "noises": args.noises,
-        "turns": args.turns,
+        "weights": {name: weights_digest(network.model) for name, network in found.items()},
         "steps": args.steps or STEPS[args.name],
     }
     config |= decode_settings(args.n, args.seed, device)
     with open_points(out, config) as folder, resumable(out):
         table = pd.DataFrame(measured(jobs, folder, f"study {args.name}"))
-        atomic_write(out / f"{args.name}.csv", table.to_csv(index=False, lineterminator="\n").encode())
+        write_csv(out / f"{args.name}.csv", table)
+        if len(found) > 1:
+            table, measure = over_weights(table, measure)
+            write_csv(out / f"{args.name}_over_weights.csv", table)
         for tier, rows in table.groupby("tier", sort=False):
             save(study_lines(rows, args.name, measure), out / f"{args.name}_{tier}.png")
-    print(format_study(table, args.name, measure.column))
-    print(f"\n{measure.long} %, n = {args.n}; intervals: {args.name}.csv\nfolder: {out}")
+    print(format_study(table, args.name, measure))
+    print(f"\n{measure.long} %, n = {args.n}; {measure.bars}: {args.name}*.csv\nfolder: {out}")
 
 
-def format_study(table: pd.DataFrame, name: str, measure: str) -> str:
+def run_parallel(args: Study, out: Path) -> None:
+    """The frontier of each network, and of several their means."""
+    asked = Frontier(args.family, args.model, n=args.n, tiers=args.tiers, seed=args.seed, out=out)
+    asked = replace(asked, device=args.device, orders=args.orders or ORDERS["parallel"])
+    if len(args.checkpoints) < 2:
+        return run_frontier(replace(asked, checkpoint=next(iter(args.checkpoints), None)))
+    names = folder_names(args.checkpoints)
+    for name, path in zip(names, args.checkpoints, strict=True):
+        run_frontier(replace(asked, checkpoint=path, out=out / name))
+    tables = [pd.read_csv(out / name / "frontier.csv").assign(network=name) for name in names]
+    table, measure = over_weights(pd.concat(tables), measure_of(get_family(args.family)))
+    table["on_frontier"] = on_front(table, measure.column)
+    write_csv(out / "parallel_over_weights.csv", table)
+    save(accuracy_frontier(table, measure), out / "parallel.png")
+    print(f"\n{format_frontier(table, measure.column, measure.bars)}\n\nfolder: {out}")
+
+
+def over_weights(table: pd.DataFrame, measure: Measure) -> tuple[pd.DataFrame, Measure]:
+    """A row a setting, of a study of several trainings, and its accuracy as figures show it.
+
+    Its interval is from the least to the most of the trainings, which are few; that of each over its puzzles
+    stands in the table of all points.
+    """
+    column = measure.column
+    grouped = table.groupby([name for name in SETTINGS if name in table], sort=False, dropna=False)
+    accuracy = {column: (column, "mean"), f"{column}_low": (column, "min"), f"{column}_high": (column, "max")}
+    found = grouped.agg(
+        networks=("network", "nunique"), n=("n", "first"), passes=("passes", "mean"), **accuracy
+    ).reset_index()
+    several = found["networks"].iloc[0]
+    return found, replace(measure, bars=f"means, least to most, of {several} trainings")
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """A table, whole or not at all."""
+    atomic_write(path, table.to_csv(index=False, lineterminator="\n").encode())
+
+
+def format_study(table: pd.DataFrame, name: str, measure: Measure) -> str:
     """The table for people: a column an order, a row a setting."""
-    rows = ["tier", "weights", "turns"] if name == "depth" else ["tier", "weights", "noise", "scale"]
-    wide = (100 * table.pivot(index=rows, columns="strategy", values=measure)).round(1).reset_index()
-    return tabulate(wide.astype(object).fillna(""), headers="keys", showindex=False, floatfmt=".1f")
+    value, low, high = (100 * table[f"{measure.column}{end}"] for end in ("", "_low", "_high"))
+    rows = ["tier", "turns"] if name == "depth" else ["tier", "noise", "scale"]
+    cells = [f"{v:.1f} ({a:.1f} to {b:.1f})" for v, a, b in zip(value, low, high, strict=True)]
+    wide = table.assign(shown=cells).pivot(index=rows, columns="strategy", values="shown").reset_index()
+    return tabulate(wide.astype(object).fillna(""), headers="keys", showindex=False, disable_numparse=True)
 
 
 if __name__ == "__main__":

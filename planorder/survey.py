@@ -68,7 +68,7 @@ def run_survey(args: Survey) -> None:
     use_all_cores()
     if args.n < 1:
         raise UserInputError(f"--n {args.n}: expected at least 1 puzzle")
-    names = listed(args, "families")
+    names = listed(args.families, "families")
     if not names:
         raise UserInputError(f"--families {args.families!r}: expected names with commas, e.g. sudoku,zebra")
     asked = {

@@ -24,7 +24,7 @@ from planorder.models.forward_process import check_masked
 from planorder.results.figures import NOISE_LINES, noise_and_steps
 from planorder.results.runs import RunFolder
 from puzzles import get_family
-from puzzles.base import UserInputError
+from puzzles.base import AbstractFamily, UserInputError
 
 EXAMPLES = """  python -m planorder.sweep sudoku
   python -m planorder.sweep sudoku --model shallow --n 1000 --scales prob,log --out runs/noise
@@ -93,30 +93,38 @@ class ThroughNoise:
         return self.choice(replace(view, log_probs=noised.log_softmax(-1)))
 
 
-def listed(args: object, name: str, known: tuple[str, ...] = ()) -> list[str]:
+def listed(text: str, option: str, known: tuple[str, ...] = ()) -> list[str]:
     """The entries of an option with commas: different ones, and of the known if there are such."""
-    text: str = getattr(args, name)
     found = [entry.strip() for entry in text.split(",") if entry.strip()]
+    if option in ("steps", "ks", "turns"):
+        if not all(entry.isdecimal() and int(entry) > 0 for entry in found):
+            raise UserInputError(f"--{option} {text!r}: expected whole numbers with commas, e.g. 50,20")
+        found = [str(int(entry)) for entry in found]
     if len(set(found)) < len(found) or (known and not {*found} <= {*known}):
-        raise UserInputError(
-            f"--{name} {text!r}: expected {', '.join(known) or 'different entries'}, each once"
-        )
-    if name in ("steps", "ks", "turns") and not all(entry.isdecimal() for entry in found):
-        raise UserInputError(f"--{name} {text!r}: expected whole numbers with commas, e.g. 50,20")
+        expected = ", ".join(known) or "different entries"
+        raise UserInputError(f"--{option} {text!r}: expected {expected}, each once")
+    return found
+
+
+def chosen_tiers(text: str | None, family: AbstractFamily) -> list[str]:
+    """The tiers that ``--tiers`` names; all of the family where it names none."""
+    found = list(family.tiers) if text is None else listed(text, "tiers", family.tiers)
+    if not found:
+        raise UserInputError(f"--tiers {text!r}: expected one or more of {', '.join(family.tiers)}")
     return found
 
 
 def points(args: Sweep) -> list[Point]:
     """All settings asked for; decoding without noise stands once, whatever the scales."""
-    noises, scales = listed(args, "noises"), listed(args, "scales", ("prob", "log", LOGITS))
+    noises, scales = listed(args.noises, "noises"), listed(args.scales, "scales", ("prob", "log", LOGITS))
     if len(noises) > len(NOISE_LINES):
         raise UserInputError(f"--noises {args.noises!r}: expected at most {len(NOISE_LINES)}, a line each")
     if args.pick == "noised" and scales != [LOGITS]:
         raise UserInputError(f"--pick noised with --scales {args.scales}: expected --scales logits alone")
-    numbers = [("T", int(steps)) for steps in listed(args, "steps")]
-    numbers += [("K", int(k)) for k in listed(args, "ks")]
+    numbers = [("T", int(steps)) for steps in listed(args.steps, "steps")]
+    numbers += [("K", int(k)) for k in listed(args.ks, "ks")]
     blurs = [(noise, scale) for noise in noises for scale in (scales if noise != NO_NOISE else [NO_NOISE])]
-    orders = listed(args, "orders")
+    orders = listed(args.orders, "orders")
     pick = args.pick or ("argmax" if get_family(args.family).unique else "sample")
     found = [(order, *at, *blur, pick) for at in numbers for blur in blurs for order in orders]
     if not found:

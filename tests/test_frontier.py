@@ -85,7 +85,7 @@ def test_each_row_is_what_decoding_anew_gives(done: Frontier, weights: Path) -> 
     for tier in FAMILY.tiers:
         part = table[table["tier"] == tier]
         assert part["on_frontier"].tolist() == pareto(*part[["passes", "exact"]].to_numpy().T).tolist()
-        assert (done.out / f"frontier_{tier}.png").read_bytes().startswith(b"\x89PNG")
+    assert (done.out / "frontier.png").read_bytes().startswith(b"\x89PNG")
     assert table["passes"].nunique() > 4, "a frontier in which nothing differs shows no row in its place"
 
 
@@ -148,8 +148,6 @@ def test_ctrl_c_leaves_what_is_finished_and_the_same_command_does_the_rest(
     [
         ({"n": 7}, "was begun with n 6, asked for 7"),
         ({"seed": 4}, "was begun with seed 3, asked for 4"),
-        ({"steps": "6,3"}, "was begun with steps '6,2', asked for '6,3'"),
-        ({"orders": "vanilla"}, "was begun with orders"),
         ({"batch_size": 2}, "was begun with batch_size 128, asked for 2"),
     ],
 )
@@ -182,7 +180,7 @@ def test_other_weights_are_another_configuration(done: Frontier, tmp_path: Path)
         ({"orders": "top_prop"}, "did you mean 'top_prob'"),
         ({"orders": ""}, "--orders ''"),
         ({"steps": "6,x"}, "--steps '6,x': expected whole numbers"),
-        ({"steps": "0"}, "steps=0"),
+        ({"steps": "0"}, "--steps '0': expected whole numbers"),
         ({"steps": "", "orders": "vanilla"}, "expected whole numbers with commas"),
         ({"tiers": "easy"}, "--tiers 'easy': expected logic"),
         ({"n": 0}, "expected at least 1 puzzle"),

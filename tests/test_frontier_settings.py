@@ -12,7 +12,7 @@ import pytest
 from planorder.bench import ORDERS, Bench
 from planorder.decoding import PRESETS
 from planorder.decoding.adaptive import ChosenCount, ChosenFirst, EntropyBound, Stable
-from planorder.decoding.budgets import Bernoulli, Schedule
+from planorder.decoding.budgets import Bernoulli, Fixed, Schedule
 from planorder.frontier import CHOSEN, COLUMNS, Frontier, frontier_of, frontier_table, pareto, settings_of
 from puzzles.base import UserInputError
 
@@ -26,6 +26,14 @@ def test_each_default_strategy_has_a_dial() -> None:
         assert dial == {
             {"threshold": "tau", "klass": "tau", "factor": "factor", "eb_entropy": "gamma"}.get(name, "T")
         }
+
+
+def test_cells_a_step_are_a_dial_beside_the_steps() -> None:
+    margin = settings_of(PRESETS["top_margin"], [7], [4, 2])
+    assert list(margin) == [("T", 7), ("K", 4), ("K", 2)]
+    assert (margin["K", 4].steps, margin["K", 4].budget) == (None, Fixed(4))
+    assert list(settings_of(PRESETS["random_k"], [], [8])) == [("K", 8)]
+    assert {dial for dial, _ in settings_of(PRESETS["klass"], [7], [4])} == {"tau"}
 
 
 def test_a_dial_that_the_preset_has_stands_among_its_values() -> None:

@@ -13,8 +13,8 @@ import torch
 from planorder import study
 from planorder.console import command_line
 from planorder.decoding import decode, get_strategy, with_options
-from planorder.decoding.noise import Gumbel
-from planorder.models import RelationalConfig, build_model
+from planorder.decoding.noise import Gaussian, Gumbel
+from planorder.models import AutoregressiveConfig, RelationalConfig, build_model
 from planorder.models.checkpoint import load_model, model_header, save_model
 from planorder.study import EXAMPLES, Study, run_study, with_turns
 from puzzles import get_family
@@ -63,10 +63,10 @@ def test_depth_decodes_each_network_at_each_number_of_turns(
 ) -> None:
     run_study(asked("depth", weights, tmp_path / "d", turns="1,5", steps=4))
     table = pd.read_csv(tmp_path / "d" / "depth.csv")
-    assert len(table) == 2 * 2 * len(study.DEPTH_ORDERS)
-    assert set(table["weights"]) == {"seed0", "seed1"}
+    assert len(table) == 2 * 2 * 5
+    assert set(table["network"]) == {"seed0", "seed1"}
     for row in table.to_dict("records"):
-        path = weights[int(row["weights"][-1])]
+        path = weights[int(row["network"][-1])]
         assert row["exact"] == pytest.approx(exact(path, row["turns"], row["strategy"], 4))
     assert (tmp_path / "d" / "depth_logic.png").stat().st_size > 5000
     assert "solver_order" in capsys.readouterr().out
@@ -84,12 +84,13 @@ def test_more_turns_are_another_function_of_the_same_weights(weights: tuple[Path
 def test_noise_points_have_the_noise_and_scale_that_they_name() -> None:
     found = list(study.noise_points(Study("noise", noises="0.1,0.5", steps=7)))
     names = [tuple(point.values()) for point, _ in found]
-    assert len(set(names)) == len(names) == 3 + 2 * 3 * 4 + 4
+    assert len(set(names)) == len(names) == 3 + 2 * 3 * 5 + 5
     by_name = dict(zip(names, (strategy for _, strategy in found), strict=True))
     assert all(strategy.steps == 7 for strategy in by_name.values())
     assert by_name["top_margin", "log", "gumbel:0.1"].order.scale == "log"
     assert by_name["top_margin", "prob", "gumbel:0.5:annealed"].noise == Gumbel(0.5, annealed=True)
     assert by_name["neg_entropy", "score", "gumbel:0.1"].noise == Gumbel(0.1)
+    assert by_name["neg_entropy", "score", "gaussian:0.5:annealed"].noise == Gaussian(0.5, annealed=True)
     assert by_name["top_prob", "none", "none"].noise is get_strategy("top_prob").noise
 
 
@@ -113,8 +114,10 @@ def test_a_study_goes_on_where_it_stopped(
     assert len(decoded) == 1
     timeless = [pd.read_csv(path).drop(columns=["seconds"]) for path in [tmp_path / "n" / "noise.csv"]]
     assert timeless[0]["exact"].equals(pd.read_csv(pd.io.common.BytesIO(before))["exact"])
-    with pytest.raises(UserInputError, match=r"was begun with noises '0.5', asked for '1'"):
-        run_study(replace(job, noises="1"))
+    run_study(replace(job, noises="0.5,1", orders="top_prob,random"))
+    assert len(decoded) == 1 + 4 * 3 + 6, "what is there is not done again: more noise, another order"
+    with pytest.raises(UserInputError, match="was begun with steps 3, asked for 2"):
+        run_study(replace(job, steps=2))
 
 
 def test_networks_that_do_not_repeat_a_block_have_no_depth(
@@ -130,7 +133,12 @@ def test_networks_that_do_not_repeat_a_block_have_no_depth(
     [
         ({"n": 0}, "--n 0: expected at least 1"),
         ({"tiers": "easy"}, "easy"),
-        ({"turns": "4,4"}, "each once|different entries"),
+        ({"tiers": ","}, "--tiers ',': expected one or more of"),
+        ({"turns": "4,04"}, "each once|different entries"),
+        ({"turns": ","}, "--turns ',': expected whole numbers"),
+        ({"steps": 0}, "--steps 0: expected at least 1"),
+        ({"noises": "0.5"}, "--noises with depth: expected none"),
+        ({"orders": "top_margni"}, "did you mean 'top_margin'"),
     ],
 )
 def test_mistakes(weights: tuple[Path, Path], tmp_path: Path, options: dict, said: str) -> None:
@@ -146,19 +154,46 @@ def test_every_example_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [args.name for args in seen] == ["noise", "depth", "parallel", "depth"]
 
 
-def test_parallel_has_a_frontier_for_each_of_several_weights(
-    weights: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_parallel_is_the_frontier_of_each_network_and_their_means(
+    weights: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seen: list[tuple[Path | None, Path | None]] = []
-    monkeypatch.setattr(study, "run_frontier", lambda args: seen.append((args.checkpoint, args.out)))
-    run_study(asked("parallel", weights, tmp_path))
-    run_study(asked("parallel", weights[:1], tmp_path))
-    run_study(asked("parallel", (), tmp_path))
-    assert seen == [
-        (weights[0], tmp_path / "seed0"),
-        (weights[1], tmp_path / "seed1"),
-        (weights[0], tmp_path),
-        (None, tmp_path),
-    ]
+    job = asked("parallel", weights, tmp_path, orders="vanilla,threshold")
+    run_study(job)
+    own = [pd.read_csv(tmp_path / name / "frontier.csv") for name in ("seed0", "seed1")]
+    found = pd.read_csv(tmp_path / "parallel_over_weights.csv")
+    assert len(found) == len(own[0]) == 10
+    for row, one, other in zip(found.to_dict("records"), *(t.to_dict("records") for t in own), strict=True):
+        assert (row["strategy"], row["value"]) == (one["strategy"], one["value"])
+        assert row["exact"] == pytest.approx((one["exact"] + other["exact"]) / 2)
+        assert row["passes"] == pytest.approx((one["passes"] + other["passes"]) / 2)
+        assert [row["exact_low"], row["exact_high"]] == sorted([one["exact"], other["exact"]])
+    assert (own[0]["exact"] != own[1]["exact"]).any(), "networks that agree would show no mix-up"
+    assert (tmp_path / "parallel.png").stat().st_size > 5000
+    assert "means, least to most, of 2 trainings" in capsys.readouterr().out
+    run_study(replace(job, checkpoints=weights[:1], out=tmp_path / "seed1-alone"))
+    alone = pd.read_csv(tmp_path / "seed1-alone" / "frontier.csv")
+    pd.testing.assert_frame_equal(alone.drop(columns="seconds"), own[0].drop(columns="seconds"))
     with pytest.raises(UserInputError, match="different names"):
         run_study(asked("parallel", (weights[0], weights[0]), tmp_path))
+
+
+def test_several_trainings_are_shown_by_mean_and_range(weights: tuple[Path, Path], tmp_path: Path) -> None:
+    run_study(asked("depth", weights, tmp_path / "d", turns="1,5", steps=4, orders="random,top_margin"))
+    points = pd.read_csv(tmp_path / "d" / "depth.csv")
+    found = pd.read_csv(tmp_path / "d" / "depth_over_weights.csv")
+    assert len(found) == 4
+    for row in found.to_dict("records"):
+        same = points[(points["turns"] == row["turns"]) & (points["strategy"] == row["strategy"])]
+        assert row["networks"] == len(same) == 2
+        assert (row["exact"], row["exact_low"], row["exact_high"]) == pytest.approx(
+            (same["exact"].mean(), same["exact"].min(), same["exact"].max())
+        )
+
+
+def test_a_network_that_is_not_masked_is_refused(tmp_path: Path) -> None:
+    config = AutoregressiveConfig(16, 4, 4, 4, layers=1, width=8, heads=1)
+    path = tmp_path / "ar" / "weights.safetensors"
+    path.parent.mkdir()
+    save_model(path, build_model(config, FAMILY), model_header(config, FAMILY, "ar-fixed", {}))
+    with pytest.raises(UserInputError, match="ar-fixed"):
+        run_study(asked("noise", (path,), tmp_path / "n"))

@@ -46,54 +46,69 @@ LOOKS = STRATEGIES | {
     "klass": (BLACK, "<"),
 }
 """Markers that differ where the frontier is drawn by default, for readers without colours."""
-STEPS = "T"
-"""The dial of strategies whose count is scheduled; the others count by themselves, and are drawn dashed."""
+STEPS, CELLS = "T", "K"
+"""The dials of strategies whose count is scheduled: reverse steps, or cells a step."""
+DIAL_LINES: dict[str, Line] = {STEPS: "-", CELLS: ":"}
+"""How their settings are joined; those of strategies that count by themselves are dashed."""
 KIND_LOOKS = dict(zip(KINDS, ((VERMILLION, ""), (ORANGE, "////"), (SKY, "....")), strict=True))
 MARKS = (0.25, 0.5, 0.75, 1.0)
 """Coverages at which the risk has a bar."""
 FEWEST = 10
 """Cells of a bin, for a point of the reliability figure."""
+RING: dict[str, Any] = {"color": BLACK, "marker": "o", "markerfacecolor": "none", "linewidth": 0.8}
+ASIDE: dict[str, Any] = {"loc": "outside right center", "handlelength": 3.2}
 TICKS = [scale * 10.0**power for power in range(5) for scale in (1, 1.5, 2, 3, 5, 7)]
 
 
 @styled
 def accuracy_frontier(points: pd.DataFrame, measure: Measure = EXACT) -> Figure:
-    """Accuracy against mean forward passes of one tier: a line a strategy, the front ringed.
+    """Accuracy against mean forward passes, a panel a tier: a line a strategy and dial, the front ringed.
 
     Args:
-        points: the columns of frontier.csv; the rows of one tier and model. Lines join the settings of a
-            strategy in the order of the rows.
+        points: the columns of frontier.csv; the rows of one model. Lines join the settings of a strategy in
+            the order of the rows.
         measure: the accuracy to show.
     """
     require_rows(points, "points of a frontier")
-    figure, (axes,) = new_figure(7.6, 4.6)
-    strategies = names_of(points["strategy"])
-    keys: list[Line2D] = []
+    tiers, strategies = names_of(points["tier"]), names_of(points["strategy"])
+    figure, panels = new_figure(4.6 * len(tiers) + 2.6, 4.6, columns=len(tiers))
+    for axes, tier in zip(panels, tiers, strict=True):
+        frontier_panel(axes, points[points["tier"] == tier], strategies, measure)
+        axes.set_title(tier)
+        percent_axis(axes, f"{measure.long} (%)")
+        axes.label_outer()
+    dials = points.groupby("strategy")["dial"].unique()
+    keys = [
+        legend_key(strategy, LOOKS, place, DIAL_LINES.get(dials[strategy][0], "--"))
+        for place, strategy in enumerate(strategies)
+    ]
+    if CELLS in set(points["dial"]) and STEPS in set(points["dial"]):
+        keys.append(Line2D([], [], color=GREY, linestyle=DIAL_LINES[CELLS], label="K cells a step"))
+    figure.legend(handles=[*keys, Line2D([], [], markersize=9, label="Pareto front", **RING)], **ASIDE)
+    caption(figure, f"{counts(points)}; bars: {measure.bars}; equal passes are set side by side")
+    return figure
+
+
+def frontier_panel(axes: Axes, points: pd.DataFrame, strategies: Sequence[str], measure: Measure) -> None:
+    """The points of one tier."""
     front: list[tuple[float, float]] = []
     for place, strategy in enumerate(strategies):
-        rows = points[points["strategy"] == strategy]
-        share, reach = interval(rows, measure)
-        # settings of several strategies take as many passes, and would hide each other
-        x = rows["passes"].to_numpy(float) * 1.012 ** (place - (len(strategies) - 1) / 2)
-        colour, marker = look(strategy, LOOKS, place)
-        line: Line = "-" if set(rows["dial"]) == {STEPS} else "--"
-        axes.errorbar(x, share, yerr=reach, fmt=marker, color=colour, linestyle=line, linewidth=1, alpha=0.9)
-        ringed = rows["on_frontier"].to_numpy(bool)
-        front += zip(x[ringed], share[ringed], strict=True)
-        keys.append(legend_key(strategy, LOOKS, place, line))
-    ring: dict[str, Any] = {"color": BLACK, "marker": "o", "markerfacecolor": "none", "linewidth": 0.8}
-    axes.step(*np.array(sorted(front)).T, where="post", markersize=11, **ring)
+        own = points[points["strategy"] == strategy]
+        for dial, rows in own.groupby("dial", sort=False):
+            share, reach = interval(rows, measure)
+            # settings of several strategies take as many passes, and would hide each other
+            x = rows["passes"].to_numpy(float) * 1.012 ** (place - (len(strategies) - 1) / 2)
+            colour, marker = look(strategy, LOOKS, place)
+            line = DIAL_LINES.get(str(dial), "--")
+            axes.errorbar(x, share, yerr=reach, fmt=marker, color=colour, ls=line, linewidth=1, alpha=0.9)
+            ringed = rows["on_frontier"].to_numpy(bool)
+            front += zip(x[ringed], share[ringed], strict=True)
+    axes.step(*np.array(sorted(front)).T, where="post", markersize=11, **RING)
     least, most = points["passes"].min() / 1.25, points["passes"].max() * 1.25
     axes.set_xscale("log")
     axes.set_xlim(least, most)
     tick_values(axes, [tick for tick in TICKS if least <= tick <= most])
     axes.set_xlabel("forward passes a puzzle (mean)")
-    axes.set_title(str(points["tier"].iloc[0]))
-    percent_axis(axes, f"{measure.long} (%)")
-    keys.append(Line2D([], [], markersize=9, label="Pareto front", **ring))
-    figure.legend(handles=keys, loc="outside right center", handlelength=3.2)
-    caption(figure, f"{counts(points)}; bars: {measure.bars}; equal passes are set side by side")
-    return figure
 
 
 @styled

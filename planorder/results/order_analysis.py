@@ -6,12 +6,15 @@ strategy that changes its mind that is the last time, so its earlier states are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from planorder.results.evaluate import counted_and_wrong, masked_fraction
 from planorder.results.resampling import DRAWS, percentile_interval, resampled_sums, t_interval
 from planorder.results.stats import wilson
+from planorder.results.tables import ORACLES
 from puzzles.base import AbstractFamily, ConstraintGraph, PuzzleBatch
 
 KINDS = ("broken rule", "same-step clash", "wrong branch")
@@ -180,11 +183,11 @@ def errors_by_technique(
 def gap_closed(
     puzzles: pd.DataFrame,
     baseline: str = "vanilla",
-    oracle: str = "solver_order",
+    oracles: Sequence[str] = ORACLES,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The share of the gap between a baseline and an oracle that each strategy closes.
+    """The share of the gap between a baseline and the oracle that each strategy closes.
 
     closed = (exact(strategy) - exact(baseline)) / (exact(oracle) - exact(baseline)), above 1 where it does
     better than the oracle. The interval is a paired bootstrap: the same resampled puzzles for all. Resamples
@@ -194,13 +197,13 @@ def gap_closed(
     Args:
         puzzles: the frame of `tables.per_puzzle`.
         baseline: strategy at 0.
-        oracle: strategy at 1.
+        oracles: strategies of which the first that was decoded is at 1.
         draws: resamples.
         seed: of the resamples.
 
     Returns:
-        A row a strategy of a model that has baseline and oracle too: family, tier, model, strategy, seed, n
-        (puzzles that all three saw), gap (oracle less baseline), closed, low, high.
+        A row a strategy of a model that has baseline and oracle too: family, tier, model, strategy, seed,
+        oracle, n (puzzles that all three saw), gap (oracle less baseline), closed, low, high.
     """
     found = []
     for keys, group in puzzles.groupby(["family", "tier", "model", "seed"], sort=False):
@@ -208,15 +211,16 @@ def gap_closed(
             str(name): rows.set_index("index")["exact"]
             for name, rows in group.groupby("strategy", sort=False)
         }
-        for name in exact if {baseline, oracle} <= set(exact) else ():
+        oracle = next((name for name in oracles if name in exact), "")
+        for name in exact if oracle and baseline in exact else ():
             if name in (baseline, oracle):
                 continue
             three = pd.concat([exact[name], exact[baseline], exact[oracle]], axis=1, join="inner").to_numpy(
                 float
             )
             labels = dict(zip(("family", "tier", "model", "seed"), keys, strict=True))
-            found.append(labels | {"strategy": name} | _closed(three, draws, seed))
-    columns = ["family", "tier", "model", "strategy", "seed", "n", "gap", "closed", "low", "high"]
+            found.append(labels | {"strategy": name, "oracle": oracle} | _closed(three, draws, seed))
+    columns = ["family", "tier", "model", "strategy", "seed", "oracle", "n", "gap", "closed", "low", "high"]
     return pd.DataFrame(found, columns=columns)
 
 

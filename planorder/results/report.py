@@ -51,7 +51,7 @@ def write_tables(
     if sized is not None:
         parts += ["exact % by size", format_by_size(sized)]
     if len(gaps) and family.headline == "exact":
-        parts += ["Share of the gap from vanilla to solver_order that an order closes", format_gaps(gaps)]
+        parts += ["Share of the gap from vanilla to the oracle that an order closes", format_gaps(gaps)]
     if len(tests):
         exact = family.headline == "exact"
         kind, name = ("Exact paired tests", "McNemar") if exact else ("Paired tests of cell", "t")
@@ -66,13 +66,14 @@ def format_gaps(gaps: pd.DataFrame) -> str:
             "tier": row["tier"],
             "model": row["model"],
             "strategy": row["strategy"],
+            "oracle": row["oracle"],
             "gap, points": f"{100 * row['gap']:+.2f}",
             "closed %": text_of(row["closed"]),
             "95% interval": f"{text_of(row['low'])} to {text_of(row['high'])}",
         }
         for row in gaps.to_dict("records")
     ]
-    return text_table(rows, "terminal", left=("tier", "model", "strategy"))
+    return text_table(rows, "terminal", left=("tier", "model", "strategy", "oracle"))
 
 
 def text_of(share: float) -> str:

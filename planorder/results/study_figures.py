@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from planorder.results.plotting import (
     EXACT,
     STRATEGIES,
     TIERS,
-    Line,
     Measure,
     caption,
     counts,
@@ -25,15 +26,15 @@ from planorder.results.plotting import (
     tick_values,
 )
 
-LINES: tuple[Line, ...] = ("-", "--", ":", "-.")
+TITLES = {"prob": "on p", "log": "on log p", "logits": "on the logits", "score": "on the score"}
 
 
 @styled
 def study_lines(rows: pd.DataFrame, name: str, measure: Measure = EXACT) -> Figure:
-    """Accuracy against noise or depth in one tier: a colour an order, a line a scale or a network.
+    """Accuracy against noise or depth in one tier: a colour an order.
 
     Args:
-        rows: of noise.csv or depth.csv, one tier.
+        rows: of noise.csv or depth.csv, one tier and network, or means over several.
         name: "noise" or "depth".
         measure: the accuracy to show.
     """
@@ -44,22 +45,18 @@ def study_lines(rows: pd.DataFrame, name: str, measure: Measure = EXACT) -> Figu
 def depth_figure(rows: pd.DataFrame, measure: Measure) -> Figure:
     """Accuracy against turns."""
     figure, (axes,) = new_figure(6.6, 3.9)
-    strategies, networks = names_of(rows["strategy"]), names_of(rows["weights"])
+    strategies = names_of(rows["strategy"])
     for place, strategy in enumerate(strategies):
-        for style, network in enumerate(networks):
-            part = rows[(rows["strategy"] == strategy) & (rows["weights"] == network)].sort_values("turns")
-            share, reach = interval(part, measure)
-            colour, marker = look(strategy, STRATEGIES, place)
-            x = part["turns"].to_numpy(float) + 0.12 * (place - (len(strategies) - 1) / 2)
-            line = LINES[style % len(LINES)]
-            axes.errorbar(x, share, yerr=reach, fmt=marker, linestyle=line, color=colour, linewidth=1.1)
+        part = rows[rows["strategy"] == strategy].sort_values("turns")
+        share, reach = interval(part, measure)
+        colour, marker = look(strategy, STRATEGIES, place)
+        x = part["turns"].to_numpy(float) + 0.12 * (place - (len(strategies) - 1) / 2)
+        axes.errorbar(x, share, yerr=reach, fmt=marker, linestyle="-", color=colour, linewidth=1.1)
     tick_values(axes, sorted(int(turns) for turns in rows["turns"].unique()))
     axes.set_xlabel("turns of the repeated block")
     percent_axis(axes, f"{measure.long} (%)", measure.limits(rows))
     axes.set_title(str(rows["tier"].iloc[0]))
     keys = [legend_key(strategy, STRATEGIES, place) for place, strategy in enumerate(strategies)]
-    if len(networks) > 1:
-        keys += line_keys(networks)
     figure.legend(handles=keys, loc="outside right center")
     caption(figure, f"{counts(rows)}; bars: {measure.bars}")
     return figure
@@ -69,52 +66,37 @@ def noise_figure(rows: pd.DataFrame, measure: Measure) -> Figure:
     """A panel a scale: accuracy against the coefficient of constant Gumbel noise, other noise beside it."""
     scales = [scale for scale in names_of(rows["scale"]) if scale != "none"]
     figure, panels = new_figure(2.7 * len(scales) + 2.4, 3.9, columns=len(scales))
-    titles = {"prob": "on p", "log": "on log p", "logits": "on the logits", "score": "on -entropy"}
-    networks, strategies = names_of(rows["weights"]), names_of(rows["strategy"])
+    strategies = names_of(rows["strategy"])
     for axes, scale in zip(panels, scales, strict=True):
-        ticks: dict[str, float] = {}
-        for place, strategy in enumerate(strategies):
-            for style, network in enumerate(networks):
-                own = rows[(rows["strategy"] == strategy) & (rows["weights"] == network)]
-                own = own[own["scale"].isin([scale, "none"])]
-                if set(own["scale"]) == {"none"}:
-                    continue
-                names = list(own["noise"])
-                ticks |= {n: float(i) for i, n in enumerate(names)}
-                share, reach = interval(own, measure)
-                colour, marker = look(strategy, STRATEGIES, place)
-                x = own["noise"].map(ticks).to_numpy(float) + 0.1 * (place - (len(strategies) - 1) / 2)
-                line = LINES[style % len(LINES)]
-                constant = [
-                    i for i, n in enumerate(names) if n == "none" or (n.count(":") == 1 and "gumbel" in n)
-                ]
-                axes.plot(x[constant], share[constant], linestyle=line, color=colour, linewidth=1.1)
-                axes.errorbar(x, share, yerr=reach, fmt=marker, linestyle="none", color=colour)
-        axes.set_xticks(
-            list(ticks.values()),
-            [
-                n.replace("gumbel:", "Gumbel ").replace("gaussian:", "Gaussian ").replace(":", " ")
-                for n in ticks
-            ],
-        )
-        axes.tick_params(axis="x", labelrotation=60)
-        axes.set_title(titles[scale], fontsize="medium")
+        noise_panel(axes, rows[rows["scale"].isin([scale, "none"])], scale, strategies, measure)
+        axes.set_title(TITLES[scale], fontsize="medium")
         percent_axis(axes, f"{measure.long} (%)", measure.limits(rows))
         axes.label_outer()
     keys = [legend_key(strategy, STRATEGIES, place) for place, strategy in enumerate(strategies)]
-    if len(networks) > 1:
-        keys += line_keys(networks)
     figure.legend(handles=keys, loc="outside right center")
     caption(figure, f"tier {rows['tier'].iloc[0]}; {counts(rows)}; bars: {measure.bars}")
     return figure
 
 
-def line_keys(networks: list[str]) -> list[Line2D]:
-    """The legend entries of networks."""
-    return [
-        Line2D([], [], color="#444444", linestyle=LINES[place % len(LINES)], label=name)
-        for place, name in enumerate(networks)
-    ]
+def noise_panel(
+    axes: Axes, rows: pd.DataFrame, scale: str, strategies: Sequence[str], measure: Measure
+) -> None:
+    """The strategies that were decoded with noise on this scale; a line joins constant Gumbel noise."""
+    names = names_of(rows["noise"])
+    ticks = {name: float(place) for place, name in enumerate(names)}
+    for place, strategy in enumerate(strategies):
+        own = rows[rows["strategy"] == strategy]
+        if scale not in set(own["scale"]):
+            continue
+        share, reach = interval(own, measure)
+        colour, marker = look(strategy, STRATEGIES, place)
+        x = own["noise"].map(ticks).to_numpy(float) + 0.1 * (place - (len(strategies) - 1) / 2)
+        joined = own["noise"].str.fullmatch(r"none|gumbel:[^:]*").to_numpy(bool)
+        axes.plot(x[joined], share[joined], color=colour, linewidth=1.1)
+        axes.errorbar(x, share, yerr=reach, fmt=marker, linestyle="none", color=colour)
+    said = [n.capitalize().replace(":", " ") if n != "none" else n for n in names]
+    axes.set_xticks(list(ticks.values()), said)
+    axes.tick_params(axis="x", labelrotation=60)
 
 
 @styled

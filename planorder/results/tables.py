@@ -20,6 +20,8 @@ from puzzles.base import UserInputError
 
 LABELS = ("family", "tier", "model", "strategy", "seed")
 """What tells one outcome from another."""
+ORACLES = ("oracle_margin", "solver_order")
+"""Strategies that are handed the solution, or the solver's order; the better informed first."""
 
 RESULT_TYPES: dict[str, type] = {
     "family": str,
@@ -115,7 +117,7 @@ def with_cell_interval(results: pd.DataFrame, puzzles: pd.DataFrame) -> pd.DataF
 def paired_tests(
     puzzles: pd.DataFrame,
     baseline: str = "vanilla",
-    oracles: Collection[str] = ("solver_order",),
+    oracles: Collection[str] = ORACLES,
     measure: str = "exact",
 ) -> pd.DataFrame:
     """Paired tests on the same puzzles: each outcome against the baseline and the best of its tier.
@@ -123,8 +125,8 @@ def paired_tests(
     McNemar's exact test of ``exact``, a t test of ``cell``. The baseline is that strategy of the same model,
     or the only one in the tier where the model has none (an autoregressive one). The best has the highest
     mean of its family, tier and seed, whatever the model; the first wins ties, and an oracle, which is handed
-    the solver's order, is never the best. Puzzles that both saw are compared. P-values are Holm-adjusted over
-    all tests of a family, tier and seed.
+    the solution or the solver's order, is never the best. Puzzles that both saw are compared. P-values are
+    Holm-adjusted over all tests of a family, tier and seed.
 
     Args:
         puzzles: the frame of `per_puzzle`.

@@ -84,7 +84,7 @@ def kinds() -> pd.DataFrame:
 
 
 DRAWN: list[tuple[Callable[[pd.DataFrame], Figure], Callable[[], pd.DataFrame]]] = [
-    (accuracy_frontier, lambda: points().query("tier == 'logic'")),
+    (accuracy_frontier, points),
     (risk_coverage, curves),
     (reliability, tables),
     (tau_by_technique, agreement),
@@ -131,6 +131,16 @@ def test_frontier_shows_every_point_its_interval_and_the_front() -> None:
     assert sorted(front.get_ydata()) == pytest.approx(sorted(100 * ringed["exact"]))
     legend = axes.figure.legends[0]
     assert [text.get_text() for text in legend.get_texts()] == [*ORDERS, "Pareto front"]
+
+
+def test_frontier_has_a_panel_a_tier_and_a_line_a_dial() -> None:
+    table = points()
+    assert [axes.get_title(loc="left") for axes in accuracy_frontier(table).axes] == ["logic", "hard"]
+    table.loc[(table["strategy"] == ORDERS[0]) & (table["passes"] < 10), "dial"] = "K"
+    figure = accuracy_frontier(table)
+    lines = [container.lines[0].get_linestyle() for container in figure.axes[1].containers]
+    assert lines == ["-", ":", "-", "--"]
+    assert "K cells a step" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_markers_of_the_default_frontier_all_differ() -> None:

@@ -36,6 +36,16 @@ def test_gap_closed_by_hand() -> None:
     assert (found["closed"] < found["high"]).all()
 
 
+def test_the_oracle_that_knows_the_solution_comes_before_the_solvers_order() -> None:
+    """Which is a strategy like others then, and may be far from the best."""
+    frame = puzzles_of(
+        vanilla=[0] * 20, solver_order=[1, 0] * 10, mine=[1, 1, 1, 0] * 5, oracle_margin=[1] * 20
+    )
+    found = gap_closed(frame, draws=50).set_index("strategy")
+    assert found["oracle"].unique().tolist() == ["oracle_margin"]
+    assert found["closed"].to_dict() == {"solver_order": 0.5, "mine": 0.75}
+
+
 def gap_agrees(measure: Callable[..., pd.DataFrame]) -> bool:
     """Whether a share closed and its interval are those of resampling puzzle by puzzle."""
     rng = np.random.default_rng(3)

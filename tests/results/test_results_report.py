@@ -48,9 +48,9 @@ def test_the_share_of_the_gap_stands_in_the_text_and_in_its_file(batch: PuzzleBa
     assert gap["strategy"].tolist() == ["top_margin"]
     assert gap["closed"].iloc[0] == pytest.approx((5 - 2) / (8 - 2))
     assert gap["gap"].iloc[0] == pytest.approx(6 / 8)
-    assert "Share of the gap from vanilla to solver_order" in text
+    assert "Share of the gap from vanilla to the oracle" in text
     (line,) = [line for line in format_gaps(gap).splitlines() if "top_margin" in line]
-    assert line.split()[3:5] == ["+75.00", "50"]
+    assert line.split()[3:6] == ["solver_order", "+75.00", "50"]
     assert (out / "tests.csv").exists()
     assert not (out / "by_size.csv").exists()
 

@@ -35,6 +35,7 @@ def outcomes(make_outcome):
         make_outcome((solved >= 2) & (solved < 34), strategy="top_margin"),
         make_outcome(solved < 40, strategy="solver_order"),
         make_outcome(solved < 20, strategy="fixed", model="ar"),
+        make_outcome(solved < 40, strategy="oracle_margin"),
     ]
 
 
@@ -74,6 +75,8 @@ def test_paired_tests_compare_the_right_pairs(outcomes):
         ("net", "solver_order", "net", "top_margin", "best"),
         ("ar", "fixed", "net", "vanilla", "baseline"),
         ("ar", "fixed", "net", "top_margin", "best"),
+        ("net", "oracle_margin", "net", "vanilla", "baseline"),
+        ("net", "oracle_margin", "net", "top_margin", "best"),
     ]
     solved = np.arange(40)
     expected = paired_exact(solved < 30, (solved >= 2) & (solved < 34))
