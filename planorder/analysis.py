@@ -47,6 +47,8 @@ class Analysis:
     """run folders of planorder.bench: one, or several of the same puzzles under different seeds"""
     model: str | None = None
     """the network of the figures and the summary (default: the first of the run)"""
+    puzzles: Path | None = None
+    """the file that the run was given with --puzzles, if it is not where the run says"""
     out: Path | None = None
     """folder to write (default: the first run folder's name with -analysis)"""
     overwrite: bool = False
@@ -78,7 +80,7 @@ class Decode:
         return confidence(self.prob, self.batch.blank, kind)
 
 
-def puzzles_of(run: Run, family: AbstractFamily, tier: str) -> PuzzleBatch:
+def puzzles_of(run: Run, family: AbstractFamily, tier: str, file: Path | None = None) -> PuzzleBatch:
     """The puzzles of a tier with the solver's account of them, which a run folder does not hold.
 
     The solver runs anew. Puzzles with edges of their own, which are not in the folder either, are generated
@@ -87,8 +89,13 @@ def puzzles_of(run: Run, family: AbstractFamily, tier: str) -> PuzzleBatch:
     clues, solution, index = (run.traces[f"{tier}/{name}"] for name in ("clues", "solution", "index"))
     if not family.graph().puzzle_kinds:
         return family.rate(clues, solution, index)
-    if run.config.get("puzzles"):
-        batch = family.read(Path(str(run.config["puzzles"])))
+    if given := run.config.get("puzzles"):
+        file = file or Path(str(given))
+        if not file.exists():
+            raise UserInputError(
+                f"{file}: puzzles of {run.path} that are not there; say where: --puzzles FILE"
+            )
+        batch = family.read(file)[: len(clues)]
     else:
         batch = family.generate("test", tier, len(clues), start=int(index[0]), workers=2)
     is_same = batch.clues.shape == clues.shape and (batch.clues == clues).all()
@@ -100,9 +107,9 @@ def puzzles_of(run: Run, family: AbstractFamily, tier: str) -> PuzzleBatch:
     return batch
 
 
-def decodes_of(run: Run, family: AbstractFamily) -> list[Decode]:
+def decodes_of(run: Run, family: AbstractFamily, file: Path | None = None) -> list[Decode]:
     """The outcomes of a run, in the order of its table."""
-    batches = {str(tier): puzzles_of(run, family, str(tier)) for tier in run.results["tier"].unique()}
+    batches = {str(tier): puzzles_of(run, family, str(tier), file) for tier in run.results["tier"].unique()}
     exact = {key: rows["exact"].to_numpy(bool) for key, rows in run.puzzles.groupby(list(LABELS), sort=False)}
     found = []
     for key in run.results[list(LABELS)].itertuples(index=False, name=None):
@@ -217,7 +224,8 @@ def summary(tables: Tables) -> str:
     return text_table(rows, "terminal", left=keys)
 
 
-LEGEND = """tau: Kendall's tau-b with the solver's order; then puzzles by the kind of their first wrong cell;
+LEGEND = """tau: Kendall's tau-b with the solver's order; then puzzles by the kind of their first wrong cell
+(of a rule that all puzzles share: what breaks a clue alone counts as a wrong branch);
 ECE: expected calibration error of committed values; AURC, E-AURC: area under the risk-coverage curve by
 the mean log-probability of a puzzle, and its excess over the best ranking; gap closed: of that from vanilla
 to oracle_margin, where it was decoded, or else to solver_order. Intervals are in the tables."""
@@ -241,7 +249,7 @@ def run_analysis(args: Analysis) -> None:
     with RunFolder(
         out, {"runs": [str(path) for path in args.runs], "model": model}, args.overwrite
     ) as folder:
-        decodes = [decode for run in runs for decode in decodes_of(run, family)]
+        decodes = [decode for run in runs for decode in decodes_of(run, family, args.puzzles)]
         with progress_bar(len(decodes), "analysing", unit="outcome") as advance:
             tables = analyse(runs, family, decodes, advance)
         for name, table in tables.items():

@@ -63,7 +63,7 @@ class Bench:
     family: tyro.conf.Positional[str] = "sudoku"
     """puzzles: sudoku, zebra, naesat, ..."""
     n: int | None = None
-    """test puzzles of each tier (default: a few minutes' worth, 200; of naesat 75)"""
+    """test puzzles of each tier, or puzzles of a file (default: 200, of naesat 75; of a file all)"""
     orders: str = ",".join(ORDERS)
     """strategies of the masked networks, with commas"""
     models: str | None = None
@@ -71,7 +71,8 @@ class Bench:
     checkpoint: Path | None = None
     """weights of your own instead of those that ship"""
     puzzles: Path | None = None
-    """file of your own puzzles instead of generated ones: 81-character lines, CSV or the .npy of Shah"""
+    """file of your own puzzles instead of generated ones: 81-character lines, CSV or the .npy of Shah for
+    Sudoku, JSON lines or the .pkl of Shah for Zebra"""
     protocol: Literal["plain", "paper"] = "plain"
     """paper: 50 reverse steps and Gumbel noise of 0.5 on the order's score, as Kim et al. write"""
     steps: int | None = None
@@ -173,11 +174,11 @@ def chosen_models(args: Bench, family: AbstractFamily) -> list[LoadedModel]:
 
 def chosen_puzzles(args: Bench, family: AbstractFamily) -> dict[str, PuzzleBatch]:
     """The user's file, or ``n`` puzzles of each tier of the test split."""
-    if args.puzzles:
-        return {FILE: family.read(args.puzzles)}
     n = family.usual_n if args.n is None else args.n
     if n < 1:
         raise UserInputError(f"--n {n}: expected at least 1 puzzle a tier")
+    if args.puzzles:
+        return {FILE: family.read(args.puzzles)[: args.n]}
     with progress_bar(n * len(family.tiers), "generating") as advance:
         return {tier: family.generate("test", tier, n, workers=2, progress=advance) for tier in family.tiers}
 
@@ -209,6 +210,8 @@ def run_job(
     strategy the most confident is judged, with the passes of all (`particles.best_of`).
     """
     tier, loaded, strategy = job
+    if not -(2**63) <= seed < 2**63:
+        raise UserInputError(f"--seed {seed}: expected a whole number of 64 bits")
     options: dict[str, Any] = {
         "seed": seed,
         "device": device,
@@ -266,6 +269,8 @@ def decode_all(
 
 def run_bench(args: Bench) -> None:
     """Checks what was asked, decodes, writes the run folder, prints the tables; rank 0 does the last two."""
+    if args.checkpoint and args.models is not None:
+        raise UserInputError("--models with --checkpoint: expected one of them")
     if args.frontier:
         check_one_rank("--frontier")
         from planorder.frontier import frontier_of, run_frontier  # which decodes with this module

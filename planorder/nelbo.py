@@ -58,7 +58,7 @@ class Nelbo:
     """a masked network that ships: relational, shallow, transformer"""
     checkpoint: Path | None = None
     """weights of your own instead"""
-    n: int = 200
+    n: int | None = None
     """test puzzles of each tier"""
     puzzles: Path | None = None
     """file of your own puzzles instead of generated ones"""

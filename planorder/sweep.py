@@ -21,8 +21,10 @@ from planorder.decoding.orders import TopMargin, TopProb
 from planorder.models import AutoregressiveModel
 from planorder.models.checkpoint import LoadedModel
 from planorder.models.forward_process import check_masked
-from planorder.results.figures import NOISE_LINES, noise_and_steps
+from planorder.results.plotting import measure_of
 from planorder.results.runs import RunFolder
+from planorder.results.study_figures import NOISE_LINES, noise_and_steps
+from planorder.results.tables import per_puzzle, with_cell_interval
 from puzzles import get_family
 from puzzles.base import AbstractFamily, UserInputError
 
@@ -31,7 +33,11 @@ EXAMPLES = """  python -m planorder.sweep sudoku
   python -m planorder.sweep sudoku --ks "" --steps 50 --orders routing_top_prob,routing_top_margin
   python -m planorder.sweep sudoku --ks "" --steps 50 --scales logits --pick noised --noises none,gumbel:1"""
 POINT = ("strategy", "setting", "value", "noise", "scale", "pick")
-MEASURES = ("n", "exact", "exact_low", "exact_high", "valid", "cell", "passes", "seed")
+MEASURES = (
+    *("n", "exact", "exact_low", "exact_high", "valid", "cell", "cell_low", "cell_high", "passes", "seed"),
+    *("family", "tier", "model"),
+)
+"""Of sweep.csv, after the columns `POINT`."""
 NO_NOISE, LOGITS = "none", "logits"
 Point = dict[str, str | int]
 """One setting of the sweep: the columns `POINT`; of its noise "none" the scale is "none" too."""
@@ -164,6 +170,7 @@ def run_sweep(args: Sweep) -> None:
     """Checks what was asked, decodes, writes the run folder, prints the table."""
     use_all_cores()
     family, device, settings = get_family(args.family), resolve_device(args.device), points(args)
+    measure = measure_of(family)
     strategies = [strategy_of(point) for point in settings]
     bench = Bench(args.family, models=args.model, checkpoint=args.checkpoint, seed=args.seed)
     loaded = masked_network(bench)
@@ -174,15 +181,16 @@ def run_sweep(args: Sweep) -> None:
         with progress_bar(args.n, "generating") as advance:
             batches = {args.tier: family.generate("test", args.tier, args.n, workers=2, progress=advance)}
         jobs = [(args.tier, loaded, strategy) for strategy in strategies]
-        results = run.write_outcomes(decode_all(jobs, batches, bench, device), batches)
-        sweep = pd.concat([pd.DataFrame(settings), results[[*MEASURES, "family", "tier", "model"]]], axis=1)
+        outcomes = decode_all(jobs, batches, bench, device)
+        results = with_cell_interval(run.write_outcomes(outcomes, batches), per_puzzle(outcomes))
+        sweep = pd.concat([pd.DataFrame(settings), results[list(MEASURES)]], axis=1)
         run.write_bytes("sweep.csv", sweep.to_csv(index=False, lineterminator="\n").encode())
         for scale in [name for name in sweep["scale"].unique() if name != NO_NOISE] or [NO_NOISE]:
-            figure = noise_and_steps(sweep[sweep["scale"].isin([scale, NO_NOISE])])
+            figure = noise_and_steps(sweep[sweep["scale"].isin([scale, NO_NOISE])], measure)
             run.write_figure(f"noise_and_steps_{scale}", figure)
-    table = (100 * sweep.pivot(index=[*POINT[1:]], columns="strategy", values="exact")).reset_index()
+    table = (100 * sweep.pivot(index=[*POINT[1:]], columns="strategy", values=measure.column)).reset_index()
     print(tabulate(table, headers="keys", showindex=False, floatfmt=".1f"))
-    print(f"\nexact %, n = {args.n}; intervals: sweep.csv\nrun folder: {args.out}")
+    print(f"\n{measure.long} %, n = {args.n}; intervals: sweep.csv\nrun folder: {args.out}")
 
 
 if __name__ == "__main__":

@@ -144,6 +144,9 @@ def chosen_recipe(args: Train, family: AbstractFamily, denoiser: nn.Module | Non
 
 def training_puzzles(args: Train, family: AbstractFamily, n: int, tiers: tuple[str, ...]) -> PuzzleBatch:
     """The given file, or a generated set, the tiers in equal parts, that stays in the training's folder."""
+    for option in ("puzzles", "tiers") if args.data else ():
+        if getattr(args, option) is not None:
+            raise UserInputError(f"--{option} with --data: expected none, all puzzles of the file are taken")
     path = args.data or args.out / f"{family.version}-train-{'+'.join(tiers)}-{n}.npz"
     if args.data or path.exists():
         batch = load(path)

@@ -20,6 +20,7 @@ from planorder.results.runs import RunFolder, load_run
 from planorder.results.selective import best_of_n, confidence, selective_risk
 from puzzles import get_family
 from puzzles.base import PuzzleBatch, UserInputError
+from puzzles.zebra.json_lines import write_jsonl
 
 FAMILY = get_family("sudoku-2x2")
 N = 12
@@ -181,6 +182,22 @@ def test_puzzles_that_changed_since_are_refused(folder: Path) -> None:
     traces["logic/index"] = batch.index + 1
     with pytest.raises(UserInputError, match="not those that 'zebra' gives now"):
         puzzles_of(replace(run, traces=traces), zebra, "logic")
+
+
+def test_the_file_of_a_run_may_be_elsewhere(folder: Path, tmp_path: Path) -> None:
+    zebra = get_family("zebra")
+    batch = zebra.generate("test", "logic", 3)
+    write_jsonl(tmp_path / "mine.jsonl", batch)
+    run = load_run(folder)
+    run = replace(
+        run,
+        config={**run.config, "puzzles": "moved.jsonl"},
+        traces={f"file/{name}": getattr(batch[:2], name) for name in ("clues", "solution", "index")},
+    )
+    found = puzzles_of(run, zebra, "file", tmp_path / "mine.jsonl")
+    assert (found.solution == batch.solution[:2]).all()
+    with pytest.raises(UserInputError, match="say where: --puzzles FILE"):
+        puzzles_of(run, zebra, "file")
 
 
 @pytest.mark.usefixtures("_undrawn")

@@ -210,6 +210,9 @@ def test_puzzles_of_a_file(weights: dict[str, Path], tmp_path: Path, batch: Puzz
         assert found.config["puzzles"] == f"mine.{suffix}"
         blanks = (chosen.clues == 0).sum(1)
         assert found.puzzles["passes"].tolist() == [math.ceil(n / 2) for n in blanks]
+    words = ("--puzzles", tmp_path / "mine.txt", "--n", "2", "--orders", "solver_order")
+    assert call("--checkpoint", weights["relational"], *words, "--out", tmp_path / "two") == 0
+    np.testing.assert_array_equal(load_run(tmp_path / "two").traces["file/clues"], chosen.clues[:2])
 
 
 def test_protocols_and_options() -> None:

@@ -107,6 +107,7 @@ MISTAKES = """
 --best-of 0 -> --best-of 0: expected at least 1 decode of a puzzle
 --best-of 3 --orders vanilla,halton -> --best-of 3 with 'halton': its decodes would all be one
 --best-of 3 --orders top_margin -> its decodes would all be one: give --noise gumbel:0.1 or --pick sample
+--models relational -> --models with --checkpoint: expected one of them
 --batch-size 0 -> --batch-size 0: expected at least 1 puzzle at a time
 --batch-size -64 -> --batch-size -64: expected at least 1 puzzle at a time
 --noise loud -> noise 'loud': expected none, gumbel:0.5, gaussian:0.1,

@@ -263,6 +263,9 @@ def test_puzzles_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     ):
         code = call(*TINY, "--data", tmp_path / f"{name}.npz", "--out", tmp_path / "new")
         refused(capsys, code, message)
+    for option, value in (("--puzzles", "5"), ("--tiers", "hard")):
+        code = call(*TINY, "--data", tmp_path / "mine.npz", option, value, "--out", tmp_path / "new")
+        refused(capsys, code, f"{option} with --data: expected none")
     assert not (tmp_path / "new").exists()
     assert call(*TINY, "--data", tmp_path / "mine.npz", "--steps", "3", "--out", tmp_path / "new") == 0
     assert load_model(tmp_path / "new" / "weights.safetensors").info["puzzles"] == 33

@@ -10,19 +10,6 @@ import pandas as pd
 from planorder.results.stats import wilson
 from puzzles.base import AbstractFamily, PuzzleBatch, UserInputError
 
-ROW_COLUMNS = (
-    "index",
-    "exact",
-    "valid",
-    "cell",
-    "passes",
-    "n_blank",
-    "hardest",
-    "first_error_step",
-    "n_errors",
-)
-"""Columns of `score`."""
-
 
 @dataclass(frozen=True)
 class Outcome:

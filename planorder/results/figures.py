@@ -11,13 +11,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from planorder.results.plotting import (
     EXACT,
     STRATEGIES,
     TIERS,
-    Line,
     Measure,
     caption,
     counts,
@@ -39,14 +37,12 @@ __all__ = [
     "accuracy_by_strategy",
     "error_by_masked_fraction",
     "learning_curve",
-    "noise_and_steps",
     "order_effect_by_depth",
     "save",
     "step_heat_map",
 ]
 
 DEFAULT_ORDERS = ("vanilla", "random", "left_to_right", "top_prob", "top_margin")
-NOISE_LINES: tuple[Line, ...] = ("-", "--", ":", "-.")
 
 
 @styled
@@ -267,45 +263,6 @@ def order_effect_by_depth(
     keys = [legend_key(order, STRATEGIES, place) for place, order in enumerate(orders)]
     figure.legend(handles=keys, loc="outside right center")
     caption(figure, f"{counts(chosen)}; bars: {measure.bars}")
-    return figure
-
-
-@styled
-def noise_and_steps(sweep: pd.DataFrame) -> Figure:
-    """What the number of steps and noise on the order score do, a panel for each of T and K that was swept.
-
-    Args:
-        sweep: columns strategy, setting ("T", reverse steps, or "K", cells a step), value (int), noise
-            (a name, e.g. "no noise"), n, exact, exact_low, exact_high.
-    """
-    require_rows(sweep, "a sweep over T or K")
-    titles = {"T": "reverse steps T", "K": "cells filled a step K"}
-    settings = [name for name in titles if name in set(sweep["setting"])]
-    strategies, noises = names_of(sweep["strategy"]), names_of(sweep["noise"])
-    figure, panels = new_figure(3.5 * len(settings) + 1.9, 3.8, columns=len(settings))
-    for axes, setting in zip(panels, settings, strict=True):
-        part = sweep[sweep["setting"] == setting].sort_values("value", kind="stable")
-        for place, strategy in enumerate(strategies):
-            for style, noise in enumerate(noises):
-                rows = part[(part["strategy"] == strategy) & (part["noise"] == noise)]
-                share, reach = interval(rows)
-                colour, marker = look(strategy, STRATEGIES, place)
-                # two rules that agree would hide each other
-                x = rows["value"].to_numpy(float) * 1.03 ** (place - (len(strategies) - 1) / 2)
-                line = NOISE_LINES[style % len(NOISE_LINES)]
-                axes.errorbar(x, share, yerr=reach, fmt=marker, linestyle=line, color=colour)
-        axes.set_xscale("log")
-        tick_values(axes, sorted(int(value) for value in part["value"].unique()))
-        axes.set_xlabel(titles[setting])
-        percent_axis(axes)
-        axes.label_outer()
-    keys = [legend_key(strategy, STRATEGIES, place) for place, strategy in enumerate(strategies)]
-    lines = [
-        Line2D([], [], color="#444444", linestyle=NOISE_LINES[place % len(NOISE_LINES)], label=noise)
-        for place, noise in enumerate(noises)
-    ]
-    figure.legend(handles=[*keys, *lines], loc="outside right center")
-    caption(figure, f"{counts(sweep)}; bars: 95% Wilson intervals")
     return figure
 
 

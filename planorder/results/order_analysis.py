@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from planorder.results.comparisons import ORACLES
 from planorder.results.evaluate import counted_and_wrong, masked_fraction
 from planorder.results.resampling import DRAWS, percentile_interval, resampled_sums, t_interval
 from planorder.results.stats import wilson
-from planorder.results.tables import ORACLES
 from puzzles.base import AbstractFamily, ConstraintGraph, PuzzleBatch
 
 KINDS = ("broken rule", "same-step clash", "wrong branch")

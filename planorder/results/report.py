@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from planorder.results import figures
+from planorder.results.comparisons import format_tests, paired_tests
 from planorder.results.evaluate import Outcome, error_curve
 from planorder.results.order_analysis import gap_closed
 from planorder.results.plotting import measure_of
@@ -14,8 +15,6 @@ from planorder.results.runs import RunFolder
 from planorder.results.sizes import by_size, format_by_size
 from planorder.results.tables import (
     format_results,
-    format_tests,
-    paired_tests,
     per_puzzle,
     summarise,
     text_table,
@@ -28,7 +27,7 @@ FREE = "free"
 FILE = "file"
 """Tier of a user's own puzzles."""
 DRAWN = (LOGIC, FILE)
-"""The tier of which traces are drawn, the first that there is."""
+"""The tier of which traces are drawn, the first that there is; else the first of all."""
 
 
 def write_tables(
@@ -93,7 +92,7 @@ def write_figures(
         "accuracy_by_strategy": figures.accuracy_by_strategy(results, measure),
         "accuracy_against_passes": figures.accuracy_against_passes(results, measure),
     }
-    tier = next(tier for tier in DRAWN if tier in batches)
+    tier = next((tier for tier in DRAWN if tier in batches), next(iter(batches)))
     first = next((outcome.model for outcome in outcomes if outcome.strategy != FREE), outcomes[0].model)
     traced = {o.strategy: o for o in outcomes if o.tier == tier and o.model == first}
     drawn["step_heat_map"] = figures.step_heat_map(
@@ -102,8 +101,9 @@ def write_figures(
     curves = {k: error_curve(family, batches[tier], o.cells, o.step) for k, o in traced.items()}
     drawn["error_by_masked_fraction"] = figures.error_by_masked_fraction(curves, measure)
     masked = {o.model: o.model for o in outcomes if o.strategy != FREE}
-    if len(masked) > 1:
-        drawn["order_effect_by_depth"] = figures.order_effect_by_depth(results, masked, measure=measure)
+    orders = [name for name in figures.DEFAULT_ORDERS if name in set(results["strategy"])]
+    if len(masked) > 1 and orders:
+        drawn["order_effect_by_depth"] = figures.order_effect_by_depth(results, masked, orders, measure)
     for name, figure in drawn.items():
         run.write_figure(name, figure)
     return list(drawn)

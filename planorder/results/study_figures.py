@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from planorder.results.plotting import (
     EXACT,
     STRATEGIES,
     TIERS,
+    Line,
     Measure,
     caption,
     counts,
@@ -26,6 +28,7 @@ from planorder.results.plotting import (
     tick_values,
 )
 
+NOISE_LINES: tuple[Line, ...] = ("-", "--", ":", "-.")
 TITLES = {"prob": "on p", "log": "on log p", "logits": "on the logits", "score": "on the score"}
 
 
@@ -97,6 +100,46 @@ def noise_panel(
     said = [n.capitalize().replace(":", " ") if n != "none" else n for n in names]
     axes.set_xticks(list(ticks.values()), said)
     axes.tick_params(axis="x", labelrotation=60)
+
+
+@styled
+def noise_and_steps(sweep: pd.DataFrame, measure: Measure = EXACT) -> Figure:
+    """What the number of steps and noise on the order score do, a panel for each of T and K that was swept.
+
+    Args:
+        sweep: columns strategy, setting ("T", reverse steps, or "K", cells a step), value (int), noise
+            (as `noise.parse_noise` has it, e.g. "none"), n, and those of the measure.
+        measure: the accuracy to show.
+    """
+    require_rows(sweep, "a sweep over T or K")
+    titles = {"T": "reverse steps T", "K": "cells filled a step K"}
+    settings = [name for name in titles if name in set(sweep["setting"])]
+    strategies, noises = names_of(sweep["strategy"]), names_of(sweep["noise"])
+    figure, panels = new_figure(3.5 * len(settings) + 1.9, 3.8, columns=len(settings))
+    for axes, setting in zip(panels, settings, strict=True):
+        part = sweep[sweep["setting"] == setting].sort_values("value", kind="stable")
+        for place, strategy in enumerate(strategies):
+            for style, noise in enumerate(noises):
+                rows = part[(part["strategy"] == strategy) & (part["noise"] == noise)]
+                share, reach = interval(rows, measure)
+                colour, marker = look(strategy, STRATEGIES, place)
+                # two rules that agree would hide each other
+                x = rows["value"].to_numpy(float) * 1.03 ** (place - (len(strategies) - 1) / 2)
+                line = NOISE_LINES[style % len(NOISE_LINES)]
+                axes.errorbar(x, share, yerr=reach, fmt=marker, linestyle=line, color=colour)
+        axes.set_xscale("log")
+        tick_values(axes, sorted(int(value) for value in part["value"].unique()))
+        axes.set_xlabel(titles[setting])
+        percent_axis(axes, f"{measure.long} (%)", measure.limits(sweep))
+        axes.label_outer()
+    keys = [legend_key(strategy, STRATEGIES, place) for place, strategy in enumerate(strategies)]
+    lines = [
+        Line2D([], [], color="#444444", linestyle=NOISE_LINES[place % len(NOISE_LINES)], label=noise)
+        for place, noise in enumerate(noises)
+    ]
+    figure.legend(handles=[*keys, *lines], loc="outside right center")
+    caption(figure, f"{counts(sweep)}; bars: {measure.bars}")
+    return figure
 
 
 @styled

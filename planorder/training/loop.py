@@ -30,10 +30,13 @@ from planorder.training.data import DROPOUT, MASKS, TrainingData
 from planorder.training.objectives import Objective
 from planorder.training.shards import mean_gradient, own_shards, shard_generator
 from puzzles.base import PuzzleBatch, UserInputError
+from puzzles.storage import content_hash
 
 STATE, METRICS, WEIGHTS = "training.safetensors", "metrics.jsonl", "weights.safetensors"
 BEGAN = "init_sha256"
 """What a header calls the digest of the weights that a training began with; absent where it had none."""
+PUZZLES = "puzzles_sha256"
+"""What it calls that of the training's puzzles; absent in older states."""
 Validate = Callable[[nn.Module], dict[str, float]]
 
 
@@ -183,6 +186,7 @@ def train(
         state.average.load_state_dict(init.state_dict())
     facts = {"train": asdict(config), "objective": facts_of(objective), **(info or {})}
     facts |= {BEGAN: weights_digest(init)} if init is not None else {}
+    facts[PUZZLES] = content_hash(data.puzzles)
     header = model_header(model_config, data.family, name, facts)
     seconds = resume(state, out, header)
     check_agreement(state, out)
@@ -212,9 +216,22 @@ def train(
                 saved = time.monotonic()
     with first_rank_first():
         if log is not None:
-            metrics = json.loads((out / METRICS).read_text().splitlines()[-1])
+            metrics = last_line(out / METRICS)
             save_model(out / WEIGHTS, state.average, header | {"metrics": metrics})
     return out / WEIGHTS
+
+
+def last_line(path: Path) -> dict[str, Any]:
+    """The last metrics of a training.
+
+    Raises:
+        UserInputError: a finished training whose file has gone.
+    """
+    lines = path.read_text().splitlines() if path.exists() else []
+    if not lines:
+        raise UserInputError(f"{path}: the metrics of this training have gone: put them back, or train anew")
+    found: dict[str, Any] = json.loads(lines[-1])
+    return found
 
 
 def facts_of(objective: Objective) -> dict[str, Any]:
@@ -233,6 +250,7 @@ def resume(state: Training, out: Path, header: dict[str, Any]) -> float:
         | {field.name: field.default for field in fields(TrainConfig) if field.default is not MISSING}
         | said.get("train", {})
         | (said.get("objective", {}) if found.get("objective") else {})
+        | ({PUZZLES: said.get(PUZZLES)} if PUZZLES in found else {})
         for said in (found, header)
     )
     for key, value in expected.items():
@@ -246,7 +264,7 @@ def resume(state: Training, out: Path, header: dict[str, Any]) -> float:
 
 def check_agreement(state: Training, out: Path) -> None:
     """Refuses ranks that would begin differently, as where ``out`` is another folder on each machine."""
-    begins = everyone((state.done, weights_digest(state.model), len(state.data.puzzles)))
+    begins = everyone((state.done, weights_digest(state.model), content_hash(state.data.puzzles)))
     if len(set(begins)) > 1:
         steps = ", ".join(str(done) for done, *_ in begins)
         raise UserInputError(

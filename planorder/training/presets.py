@@ -98,7 +98,7 @@ def recipe(
             hint = did_you_mean(name, [*known, *(HEADS if kind == "model" else ())])
             raise UserInputError(f"{kind} {name!r} is unknown: expected one of {', '.join(known)}{hint}")
     train, puzzles = schedule(preset, model, family)
-    tiers = TIERS.get(family.name, (LOGIC,))
+    tiers = TIERS.get(family.name, family.tiers[:1])
     if model.startswith("ar-"):
         moves = AutoregressiveObjective(model.removeprefix("ar-"))
         return Recipe(autoregressive(preset, family), train, moves, puzzles, tiers)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -25,6 +24,7 @@ import numpy as np
 
 from puzzles.base import AbstractFamily, PuzzleBatch, UserInputError
 from puzzles.files import content_lines, quote, read_bytes
+from puzzles.storage import atomic_file
 from puzzles.sudoku.technique_kernels import SEARCH
 
 SYMBOLS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -97,17 +97,8 @@ def write_shah(path: Path | str, batch: PuzzleBatch) -> None:
     moves = np.stack([row, column, np.take_along_axis(batch.solution, order, axis=1), strategy], axis=2)
     givens = (batch.clues > 0).sum(axis=1, keepdims=True)
     table = np.concatenate([givens, moves.reshape(len(batch), -1)], axis=1).astype(np.int16)
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            np.save(file, table)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise UserInputError(
-            f"{path}: cannot write ({error.strerror}); name a file in a writable folder"
-        ) from error
+    with atomic_file(Path(path)) as file:
+        np.save(file, table)
 
 
 def _parse_text(

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from planorder.results.evaluate import ROW_COLUMNS, error_curve, masked_fraction, score
+from planorder.results.evaluate import error_curve, masked_fraction, score
 from planorder.results.replay import replay
 from planorder.results.stats import wilson
 from puzzles.base import PuzzleBatch, UserInputError
@@ -11,6 +11,11 @@ from puzzles.naesat import NaeSat
 
 STEP = np.array([[-1, 1, 0, 2], [0, 1, 2, 3], [-1] * 4], np.int16)
 PASSES = np.array([3, 4, 0], np.int32)
+
+ROW_COLUMNS = (
+    *("index", "exact", "valid", "cell", "passes", "n_blank", "hardest", "first_error_step", "n_errors"),
+)
+"""A contract with whoever reads puzzles.csv.gz."""
 
 
 def test_score_by_hand(family, batch):

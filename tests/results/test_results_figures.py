@@ -5,7 +5,7 @@ import pytest
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from planorder.results import figures
+from planorder.results import figures, study_figures
 from planorder.results.evaluate import error_curve
 from planorder.results.plotting import EXACT, STRATEGIES, measure_of, render, save
 from planorder.results.stats import wilson
@@ -75,7 +75,7 @@ def draw(name):
         "heat": lambda: figures.step_heat_map(STEPS, (2, 2), (1, 2)),
         "error": lambda: figures.error_by_masked_fraction(curves()),
         "depth": lambda: figures.order_effect_by_depth(RESULTS, {"net": "2 blocks", "deep": "16 turns"}),
-        "noise": lambda: figures.noise_and_steps(SWEEP),
+        "noise": lambda: study_figures.noise_and_steps(SWEEP),
         "learning": lambda: figures.learning_curve(METRICS),
     }[name]()
 
@@ -227,11 +227,11 @@ def test_depth_groups_the_networks():
 
 
 def test_noise_has_a_panel_a_setting_and_a_line_a_rule():
-    figure = figures.noise_and_steps(SWEEP)
+    figure = study_figures.noise_and_steps(SWEEP)
     assert [axes.get_xlabel() for axes in figure.axes] == ["reverse steps T", "cells filled a step K"]
     assert [len(axes.containers) for axes in figure.axes] == [4, 4]
     np.testing.assert_allclose(points(figure.axes[1].containers[0], 1)[0], [95, 70])
-    assert len(figures.noise_and_steps(SWEEP[SWEEP["setting"] == "K"]).axes) == 1
+    assert len(study_figures.noise_and_steps(SWEEP[SWEEP["setting"] == "K"]).axes) == 1
 
 
 @pytest.mark.parametrize(("x", "last"), [("examples", 20), ("minutes", 20)])
@@ -250,7 +250,7 @@ def test_nothing_to_draw_is_one_line():
         lambda: figures.step_heat_map({}, (2, 2)),
         lambda: figures.error_by_masked_fraction({}),
         lambda: figures.order_effect_by_depth(RESULTS, {"other": "?"}),
-        lambda: figures.noise_and_steps(SWEEP[:0]),
+        lambda: study_figures.noise_and_steps(SWEEP[:0]),
         lambda: figures.learning_curve(METRICS[:0]),
         lambda: figures.learning_curve(METRICS, "hours"),
         lambda: render(figures.accuracy_by_strategy(RESULTS), "bmp"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from planorder.results.evaluate import Outcome, score
-from planorder.results.report import format_gaps, text_of, write_tables
+from planorder.results.report import format_gaps, text_of, write_figures, write_tables
 from planorder.results.runs import RunFolder
 from puzzles import get_family
 from puzzles.base import PuzzleBatch
@@ -53,6 +54,19 @@ def test_the_share_of_the_gap_stands_in_the_text_and_in_its_file(batch: PuzzleBa
     assert line.split()[3:6] == ["solver_order", "+75.00", "50"]
     assert (out / "tests.csv").exists()
     assert not (out / "by_size.csv").exists()
+
+
+def test_networks_without_a_usual_order_are_not_compared_by_it(batch: PuzzleBatch, tmp_path: Path) -> None:
+    """A figure that has nothing to show must not cost the run."""
+    found = [
+        replace(outcome(batch, name, 3), model=model, tier="other")
+        for model in "ab"
+        for name in ("klass", "halton")
+    ]
+    with RunFolder(tmp_path / "run", {}, False) as run:
+        names = write_figures(run, found, {"other": batch}, FAMILY)
+    assert "order_effect_by_depth" not in names
+    assert (tmp_path / "run" / "accuracy_by_strategy.png").exists()
 
 
 def test_without_the_oracle_there_is_no_gap(batch: PuzzleBatch, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from planorder.models import AutoregressiveConfig, RelationalConfig, Transformer
 from planorder.models.checkpoint import load_model, read_tensors, write_tensors
 from planorder.training import loop
 from planorder.training.data import TrainingData
-from planorder.training.loop import METRICS, STATE, TrainConfig, Training, train
+from planorder.training.loop import METRICS, PUZZLES, STATE, TrainConfig, Training, train
 from planorder.training.objectives.autoregressive import AutoregressiveObjective
 from planorder.training.objectives.masked import MaskedObjective
 from puzzles import get_family
@@ -234,6 +234,20 @@ def test_another_training_in_the_folder_is_refused(
     assert {path.name: path.read_bytes() for path in whole.iterdir()} == before
 
 
+def test_other_puzzles_of_the_same_number_are_refused(whole: Path, puzzles: PuzzleBatch) -> None:
+    others = FAMILY.generate("train", "logic", len(puzzles), start=5000)
+    with one_line(f"{whole}: holds a training with {PUZZLES}='"):
+        run(whole, others)
+
+
+def test_a_finished_training_without_its_metrics_is_refused(
+    whole: Path, puzzles: PuzzleBatch, tmp_path: Path
+) -> None:
+    (tmp_path / STATE).write_bytes((whole / STATE).read_bytes())
+    with one_line("the metrics of this training have gone"):
+        run(tmp_path, puzzles)
+
+
 def test_a_state_from_before_a_field_existed_goes_on(
     whole: Path, puzzles: PuzzleBatch, tmp_path: Path
 ) -> None:
@@ -243,7 +257,7 @@ def test_a_state_from_before_a_field_existed_goes_on(
     tensors, header = read_tensors(tmp_path / STATE)
     for name in ("noisy", "self_conditioning"):
         del header["config"][name]
-    del header["train"]["shards"]
+    del header["train"]["shards"], header[PUZZLES]
     write_tensors(tmp_path / STATE, tensors, header)
     with one_line("holds a training with noisy=False, not True"):
         run(tmp_path, puzzles, model=replace(NETWORK, noisy=True))
