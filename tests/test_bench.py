@@ -193,6 +193,14 @@ def test_a_seed_is_all_there_is_to_a_run(
     assert not tables["c"].drop(columns="seed").equals(tables["b"].drop(columns="seed"))
 
 
+def test_a_seed_that_no_table_holds_is_refused_before_anything_is_decoded(
+    weights: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("--checkpoint", weights["relational"], "--seed", 2**63, "--out", tmp_path / "run") == 2
+    assert f"--seed {2**63}: expected a whole number of 64 bits" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_puzzles_of_a_file(weights: dict[str, Path], tmp_path: Path, batch: PuzzleBatch) -> None:
     chosen = batch[np.array([7, 2, 11])]
     (tmp_path / "mine.txt").write_text(
