@@ -16,6 +16,7 @@ from planorder.console import command_line, progress_bar
 from planorder.results import analysis_figures as figures
 from planorder.results.calibration import calibration, committed, reliability
 from planorder.results.evaluate import error_curve
+from planorder.results.files import csv_bytes
 from planorder.results.order_analysis import (
     ALL,
     KINDS,
@@ -253,7 +254,7 @@ def run_analysis(args: Analysis) -> None:
         with progress_bar(len(decodes), "analysing", unit="outcome") as advance:
             tables = analyse(runs, family, decodes, advance)
         for name, table in tables.items():
-            folder.write_bytes(f"{name}.csv", table.to_csv(index=False, lineterminator="\n").encode())
+            folder.write_bytes(f"{name}.csv", csv_bytes(table))
         shown = {name: of_one(table, model, seed) for name, table in tables.items()}
         drawn = []
         for name, figure in drawings(shown):

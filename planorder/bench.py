@@ -282,7 +282,7 @@ def run_bench(args: Bench) -> None:
     if args.batch_size is not None and args.batch_size < 1:
         raise UserInputError(f"--batch-size {args.batch_size}: expected at least 1 puzzle at a time")
     out = args.out or Path("runs") / f"{family.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    config = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(args).items()}
+    config = asdict(args)
     with RunFolder(out, config, args.overwrite) if world().first else nullcontext() as run:
         batches = chosen_puzzles(args, family)
         jobs: list[Job] = []

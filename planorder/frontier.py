@@ -30,7 +30,7 @@ from planorder.decoding.picks import argmax
 from planorder.models.checkpoint import LoadedModel, weights_digest
 from planorder.results.analysis_figures import CELLS, STEPS, accuracy_frontier
 from planorder.results.evaluate import Outcome
-from planorder.results.files import atomic_write
+from planorder.results.files import atomic_write, csv_bytes
 from planorder.results.plotting import measure_of, save
 from planorder.results.points import PointFolder, open_points
 from planorder.results.resampling import t_interval
@@ -276,7 +276,7 @@ def run_frontier(args: Frontier) -> None:
     with open_points(out, config) as folder, resumable(out):
         rows = measured([(point, loaded, strategy) for point, strategy in jobs], folder, "frontier")
         table = frontier_table(rows, measure.column)
-        atomic_write(out / "frontier.csv", table.to_csv(index=False, lineterminator="\n").encode())
+        atomic_write(out / "frontier.csv", csv_bytes(table))
         save(accuracy_frontier(table, measure), out / "frontier.png")
     print(format_frontier(table, measure.column))
     print(f"\nfront: no point has fewer passes and is as good, or is better and has as few\nfolder: {out}")

@@ -24,6 +24,7 @@ from planorder.console import (
     use_all_cores,
 )
 from planorder.models.checkpoint import LoadedModel, weights_digest
+from planorder.results.files import csv_bytes
 from planorder.results.resampling import percentile_interval, resampled_sums
 from planorder.results.runs import RunFolder
 from planorder.sweep import listed, masked_network
@@ -163,8 +164,7 @@ def run_nelbo(args: Nelbo) -> None:
     loaded = masked_network(bench)
     batches, parts = chosen_puzzles(bench, family), []
     passes = [args.repeats * len(batch) + len(orders) * batch.blank.sum() for batch in batches.values()]
-    config = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
-    config["weights"] = weights_digest(loaded.model)
+    config = {**vars(args), "weights": weights_digest(loaded.model)}
     with RunFolder(args.out, config, args.overwrite) if args.out else nullcontext() as run:
         with progress_bar(int(sum(passes)), loaded.name, "pass") as advance:
             for tier, batch in batches.items():
@@ -174,7 +174,7 @@ def run_nelbo(args: Nelbo) -> None:
         table = summary(puzzles, args.repeats)
         if run is not None:
             for name, frame in (("nelbo.csv", table), ("puzzles.csv", puzzles)):
-                run.write_bytes(name, frame.to_csv(index=False, lineterminator="\n").encode())
+                run.write_bytes(name, csv_bytes(frame))
     print(format_summary(table))
     guess = math.log(family.n_values)
     print(f"\n95% intervals over puzzles; guessing: {guess:.4f} nats a blank (ln {family.n_values})")

@@ -33,7 +33,7 @@ from planorder.frontier import (
 from planorder.models import RelationalConfig, build_model
 from planorder.models.checkpoint import LoadedModel, weights_digest
 from planorder.results.analysis_figures import accuracy_frontier
-from planorder.results.files import atomic_write
+from planorder.results.files import atomic_write, csv_bytes
 from planorder.results.plotting import Measure, measure_of, save
 from planorder.results.points import open_points
 from planorder.results.study_figures import study_lines
@@ -253,7 +253,7 @@ def over_weights(table: pd.DataFrame, measure: Measure) -> tuple[pd.DataFrame, M
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """A table, whole or not at all."""
-    atomic_write(path, table.to_csv(index=False, lineterminator="\n").encode())
+    atomic_write(path, csv_bytes(table))
 
 
 def format_study(table: pd.DataFrame, name: str, measure: Measure) -> str:

@@ -21,7 +21,7 @@ from planorder.decoding import Strategy
 from planorder.decoding.learned import suits
 from planorder.frontier import decode_settings, measured
 from planorder.models.checkpoint import weights_digest
-from planorder.results.files import atomic_write
+from planorder.results.files import atomic_write, csv_bytes
 from planorder.results.plotting import Measure, measure_of, save
 from planorder.results.points import open_points
 from planorder.results.study_figures import survey_figure
@@ -87,7 +87,7 @@ def run_survey(args: Survey) -> None:
         out, measure = args.out / name, measure_of(family)
         with open_points(out, config) as folder, resumable(args.out):
             table = ranked(pd.DataFrame(measured(jobs, folder, f"survey {name}")), measure)
-            atomic_write(out / "survey.csv", table.to_csv(index=False, lineterminator="\n").encode())
+            atomic_write(out / "survey.csv", csv_bytes(table))
             save(survey_figure(table, measure), out / "survey.png")
         print(f"{format_survey(table, measure)}\n\n{measure.long} %, {measure.bars}, n = {args.n} a tier")
         print(f"folder: {out}\n")

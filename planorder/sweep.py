@@ -21,6 +21,7 @@ from planorder.decoding.orders import TopMargin, TopProb
 from planorder.models import AutoregressiveModel
 from planorder.models.checkpoint import LoadedModel
 from planorder.models.forward_process import check_masked
+from planorder.results.files import csv_bytes
 from planorder.results.plotting import measure_of
 from planorder.results.runs import RunFolder
 from planorder.results.study_figures import NOISE_LINES, noise_and_steps
@@ -174,7 +175,7 @@ def run_sweep(args: Sweep) -> None:
     strategies = [strategy_of(point) for point in settings]
     bench = Bench(args.family, models=args.model, checkpoint=args.checkpoint, seed=args.seed)
     loaded = masked_network(bench)
-    config = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(args).items()}
+    config = asdict(args)
     if args.n < 1:
         raise UserInputError(f"--n {args.n}: expected at least 1 puzzle")
     with RunFolder(args.out, config, args.overwrite) as run:
@@ -184,7 +185,7 @@ def run_sweep(args: Sweep) -> None:
         outcomes = decode_all(jobs, batches, bench, device)
         results = with_cell_interval(run.write_outcomes(outcomes, batches), per_puzzle(outcomes))
         sweep = pd.concat([pd.DataFrame(settings), results[list(MEASURES)]], axis=1)
-        run.write_bytes("sweep.csv", sweep.to_csv(index=False, lineterminator="\n").encode())
+        run.write_bytes("sweep.csv", csv_bytes(sweep))
         for scale in [name for name in sweep["scale"].unique() if name != NO_NOISE] or [NO_NOISE]:
             figure = noise_and_steps(sweep[sweep["scale"].isin([scale, NO_NOISE])], measure)
             run.write_figure(f"noise_and_steps_{scale}", figure)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import pandas as pd
 
 from puzzles.base import UserInputError
 
@@ -39,6 +42,16 @@ def one_line_errors(action: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise disk_error(action, path, error) from error
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """A table as our CSV files have it, without its index."""
+    return table.to_csv(index=False, lineterminator="\n").encode()
+
+
+def json_bytes(content: object) -> bytes:
+    """Indented JSON; keys keep their order."""
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
 
 
 def atomic_write(path: Path, data: bytes) -> None:

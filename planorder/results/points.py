@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from planorder.results.environment import environment
-from planorder.results.files import atomic_write, one_line_errors
+from planorder.results.files import atomic_write, json_bytes, one_line_errors
 from planorder.results.runs import lock
 from puzzles.base import UserInputError
 
@@ -97,11 +97,6 @@ def check_config(path: Path, found: Values, config: Values) -> None:
                 f"{path} was begun with {name} {found.get(name)!r}, asked for {config.get(name)!r}: name "
                 "another folder, or give the same options"
             )
-
-
-def json_bytes(content: object) -> bytes:
-    """Indented JSON; keys keep their order."""
-    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
 
 
 def read_json(path: Path) -> dict[str, Any]:

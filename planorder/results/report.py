@@ -9,6 +9,7 @@ import pandas as pd
 from planorder.results import figures
 from planorder.results.comparisons import format_tests, paired_tests
 from planorder.results.evaluate import Outcome, error_curve
+from planorder.results.files import csv_bytes
 from planorder.results.order_analysis import gap_closed
 from planorder.results.plotting import measure_of
 from planorder.results.runs import RunFolder
@@ -45,7 +46,7 @@ def write_tables(
     sized = by_size(outcomes, known) if len(known) == len(sizes) else None
     for name, table in {"tests": tests, "gap": gaps, "by_size": sized}.items():
         if table is not None:
-            run.write_bytes(f"{name}.csv", table.to_csv(index=False, lineterminator="\n").encode())
+            run.write_bytes(f"{name}.csv", csv_bytes(table))
     parts = [format_results(results, measure=family.headline), legend(family)]
     if sized is not None:
         parts += ["exact % by size", format_by_size(sized)]

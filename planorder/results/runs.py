@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 from planorder.results.environment import environment, portable
 from planorder.results.evaluate import Outcome
-from planorder.results.files import DISK_ERRORS, atomic_write, disk_error, one_line_errors
+from planorder.results.files import DISK_ERRORS, atomic_write, disk_error, json_bytes, one_line_errors
 from planorder.results.plotting import render
 from planorder.results.tables import per_puzzle, read_results, results_bytes, summarise
 from puzzles.base import PuzzleBatch, UserInputError
@@ -107,7 +107,7 @@ class RunFolder:
 
     def write_json(self, name: str, content: object) -> None:
         """One JSON file; keys keep their order."""
-        self.write_bytes(name, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+        self.write_bytes(name, json_bytes(content))
 
     def write_outcomes(self, outcomes: Sequence[Outcome], batches: Mapping[str, PuzzleBatch]) -> pd.DataFrame:
         """Writes results.csv, puzzles.csv.gz and traces.npz, and returns the results table.

@@ -13,7 +13,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from planorder.results.evaluate import Outcome
-from planorder.results.files import one_line_errors
+from planorder.results.files import csv_bytes, one_line_errors
 from planorder.results.stats import mean_interval, wilson
 from puzzles.base import UserInputError
 
@@ -159,7 +159,7 @@ def text_table(rows: Sequence[dict[str, object]], style: Style, left: Collection
 def results_bytes(results: pd.DataFrame) -> bytes:
     """results.csv as bytes, after the checks that `read_results` makes."""
     _check([list(results.columns), *results.astype(str).to_numpy().tolist()], "results")
-    return results.to_csv(index=False, lineterminator="\n").encode()
+    return csv_bytes(results)
 
 
 def read_results(path: Path) -> pd.DataFrame:
