@@ -27,8 +27,9 @@ from planorder.decoding.d3pm import D3PM, decode_d3pm, process_of
 from planorder.decoding.noise import no_noise
 from planorder.decoding.particles import best_of
 from planorder.decoding.picks import argmax
+from planorder.decoding.plugins import made_up, nearly_filled
 from planorder.decoding.shards import decode_on_ranks
-from planorder.decoding.testing import HashModel, equal, small_batch
+from planorder.decoding.testing import HashModel, equal
 from planorder.decoding.view import Decoded
 from planorder.distributed import check_one_rank, world
 from planorder.models import AutoregressiveModel, parameter_count
@@ -110,7 +111,8 @@ def chosen_strategies(args: Bench) -> list[Strategy]:
     names = [name.strip() for name in args.orders.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
         raise UserInputError(f"--orders {args.orders!r}: expected one or more different names with commas")
-    found = [get_strategy(name) for name in names]
+    family = get_family(args.family)
+    found = [get_strategy(name, family) for name in names]
     if args.protocol == "paper":
         found = [paper_protocol(strategy) for strategy in found]
     options: dict[str, Any] = {"steps": args.steps, "k": args.k, "noise": args.noise, "pick": pick_of(args)}
@@ -118,7 +120,7 @@ def chosen_strategies(args: Bench) -> list[Strategy]:
     if args.best_of < 1:
         raise UserInputError(f"--best-of {args.best_of}: expected at least 1 decode of a puzzle")
     for strategy in found if args.best_of > 1 else []:
-        if not has_chance(strategy):
+        if not has_chance(strategy, family):
             raise UserInputError(
                 f"--best-of {args.best_of} with {strategy.name!r}: its decodes would all be one: give "
                 "--noise gumbel:0.1 or --pick sample"
@@ -126,14 +128,12 @@ def chosen_strategies(args: Bench) -> list[Strategy]:
     return found
 
 
-def has_chance(strategy: Strategy) -> bool:
+def has_chance(strategy: Strategy, family: AbstractFamily) -> bool:
     """Whether another seed may decode otherwise: by its noise or values, or tried on made-up puzzles."""
     if strategy.noise is not no_noise or strategy.pick is not argmax:
         return True
-    try:
-        first, second = (decode(HashModel(4), small_batch(), strategy, seed=seed) for seed in (0, 1))
-    except UserInputError:  # learned orders, which are for puzzles of other shapes and have none
-        return False
+    puzzles, model = nearly_filled(made_up(family)), HashModel(family.n_values)
+    first, second = (decode(model, puzzles, strategy, seed=seed) for seed in (0, 1))
     return not equal(first, second)
 
 

@@ -139,10 +139,10 @@ def points(args: Sweep) -> list[Point]:
     return [dict(zip(POINT, values, strict=True)) for values in found]
 
 
-def strategy_of(point: Point) -> Strategy:
-    """The strategy of a setting, under a name that tells it from all others."""
+def strategy_of(point: Point, found: Strategy | None = None) -> Strategy:
+    """The strategy of a setting, under a name of its own; ``found``, if given, is that of its order."""
     order, setting, value, noise, scale, pick = (str(point[name]) for name in POINT)
-    found = get_strategy(order)
+    found = found or get_strategy(order)
     if not (isinstance(found.order, TopProb | TopMargin) and isinstance(found.budget, Fixed)):
         raise UserInputError(f"--orders {order}: expected orders by p1 or p1 - p2 that take T and K")
     number: dict[str, Any] = {"steps" if setting == "T" else "k": int(value)}
@@ -172,7 +172,8 @@ def run_sweep(args: Sweep) -> None:
     use_all_cores()
     family, device, settings = get_family(args.family), resolve_device(args.device), points(args)
     measure = measure_of(family)
-    strategies = [strategy_of(point) for point in settings]
+    orders = {name: get_strategy(name, family) for name in listed(args.orders, "orders")}
+    strategies = [strategy_of(point, orders[str(point["strategy"])]) for point in settings]
     bench = Bench(args.family, models=args.model, checkpoint=args.checkpoint, seed=args.seed)
     loaded = masked_network(bench)
     config = asdict(args)

@@ -57,8 +57,8 @@ class HashModel:
     seed: int = 0
     sharpness: float = 6.0
 
-    def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Logits ``[batch, cells, values]``."""
+    def __call__(self, tokens: torch.Tensor, edges: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits ``[batch, cells, values]``, whatever the edges."""
         keys = row_keys(tokens, self.seed)
         draw = Uniforms(keys, torch.zeros_like(keys), tokens.shape[1])
         return (self.sharpness * draw("logits", self.n_values)).float()
@@ -110,6 +110,7 @@ def small_view(batch: PuzzleBatch | None = None, n_values: int = 4, seed: int = 
         n_blank_start=(clues == MASK).sum(1),
         rank=torch.from_numpy(batch.rank.astype(np.int64)),
         solution=torch.from_numpy(batch.solution.astype(np.int64)),
+        edges=None if batch.edges is None else torch.from_numpy(batch.edges.astype(np.int64)),
         memory=None,
         uniform=draw,
         evaluate=lambda ahead: (
@@ -257,7 +258,7 @@ def check_decodes(
 
 def scrambled(model: Model) -> Model:
     """The model with the logits of filled cells replaced by others."""
-    return lambda tokens: model(tokens) * torch.where(tokens == MASK, 1.0, -2.0)[..., None]
+    return lambda tokens, *edges: model(tokens, *edges) * torch.where(tokens == MASK, 1.0, -2.0)[..., None]
 
 
 def check_part(part: Part, view: StepView, name: str, *, dims: int | None = 2) -> torch.Tensor:
@@ -267,6 +268,7 @@ def check_part(part: Part, view: StepView, name: str, *, dims: int | None = 2) -
     """
     before = {field: value.clone() for field, value in tensors(view).items()}
     given = part(view)
+    require(isinstance(given, torch.Tensor), f"{name} gave a {type(given).__name__}: expected a tensor")
     shape = [len(view.tokens), *given.shape[1:]] if dims is None else list(view.tokens.shape[:dims])
     require(list(given.shape) == shape, f"{name} gave shape {list(given.shape)}: expected {shape}")
     given = given.clone()
