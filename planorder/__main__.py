@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from runpy import run_module
@@ -53,6 +54,8 @@ def main() -> None:
         print(f"error: command {name!r} is unknown: expected {', '.join(known)}{hint}", file=sys.stderr)
         raise SystemExit(2)
     del sys.argv[1]
+    if not {"", os.getcwd()} & {*sys.path}:  # as python -m has it, for a user's own orders
+        sys.path.append(os.getcwd())
     if name in MODULES:
         run_module(MODULES[name][0], run_name="__main__", alter_sys=True)
     else:

@@ -11,8 +11,9 @@ import tyro
 from tabulate import tabulate
 
 from planorder.console import command_line
-from planorder.decoding import PRESETS, Strategy, get_strategy
+from planorder.decoding import PRESETS, Strategy
 from planorder.decoding.learned import SOURCES, is_learned
+from planorder.decoding.plugins import named
 from puzzles.base import UserInputError
 
 ORDERS_EXAMPLES = """  python -m planorder orders
@@ -46,8 +47,8 @@ class Cite:
 def chosen(names: tuple[str, ...]) -> list[Strategy]:
     """The named strategies, or all: the presets, and the learned orders that ship."""
     if names:
-        return [get_strategy(name) for name in names]
-    return [*PRESETS.values(), *(get_strategy(name) for name in SOURCES if is_learned(name))]
+        return [named(name) for name in names]
+    return [*PRESETS.values(), *(named(name) for name in SOURCES if is_learned(name))]
 
 
 def run_orders(args: Orders) -> None:

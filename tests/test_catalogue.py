@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -96,3 +97,22 @@ def test_every_command_by_its_name(
         monkeypatch.delitem(sys.modules, module, raising=False)
     assert call(monkeypatch, name, "--help") == 0
     assert f"{name} [-h]" in capsys.readouterr().out
+
+
+SHAPED = """
+from planorder.decoding import Strategy
+from planorder.decoding.fixed_orders import given_order
+
+backwards = Strategy("mine", given_order(range(80, -1, -1)), description="from the last cell to the first")
+"""
+
+
+def test_a_strategy_of_the_working_folder_is_listed_whatever_puzzles_it_is_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The script ``planorder`` starts with its own folder on the path, ``python -m`` with the working one."""
+    (tmp_path / "here_orders.py").write_text(SHAPED)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", os.getcwd())])
+    assert call(monkeypatch, "orders", "here_orders:backwards", "--style", "markdown") == 0
+    assert "| here_orders:backwards | from the last cell to the first |" in capsys.readouterr().out
