@@ -114,7 +114,7 @@ def noise_points(args: Study) -> Iterator[tuple[dict[str, Any], Strategy]]:
                 continue
             for scale in ("prob", "log", LOGITS):
                 asked: Point = {"strategy": order, "setting": "T", "value": steps, "noise": noise}
-                found = strategy_of({**asked, "scale": scale, "pick": "argmax"})
+                found = strategy_of({**asked, "scale": scale, "pick": "argmax"}, strategy)
                 yield {"strategy": order, "scale": scale, "noise": noise}, found
 
 
