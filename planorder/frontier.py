@@ -25,7 +25,7 @@ from planorder.console import (
 )
 from planorder.decoding import Strategy, with_options
 from planorder.decoding.adaptive import BestOfRuns, CumulativeError, EntropyBound, Factor, Stable
-from planorder.decoding.budgets import Bernoulli, Fixed, Schedule, Threshold
+from planorder.decoding.budgets import SCHEDULED, Threshold
 from planorder.decoding.picks import argmax
 from planorder.models.checkpoint import LoadedModel, weights_digest
 from planorder.results.analysis_figures import CELLS, STEPS, accuracy_frontier
@@ -53,7 +53,6 @@ DIALS: dict[type, tuple[str, tuple[float, ...]]] = {
     CumulativeError: ("limit", (2.0, 1.0, 0.5, 0.1, 0.01)),
 }
 """What is turned where the model decides how many cells to fill: a part of the budget, its field, values."""
-SCHEDULED = (Fixed, Schedule, Bernoulli)
 NO_DIAL = "-"
 COLUMNS = (
     *("family", "tier", "model", "strategy", "dial", "value", "n", "exact", "exact_low", "exact_high"),

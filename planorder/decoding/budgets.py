@@ -62,6 +62,28 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class Remaining:
+    """After step i floor((1 - alpha_i) n) of a row's n blanks stay masked, as in MaskGIT (arXiv:2202.04200).
+
+    As there, a step fills at least one cell, and before the last step one stays masked: where one is left, it
+    waits for that step, in which the model says the same. `Schedule` rounds to the nearest count and may fill
+    none; `planners.Line` has the floor alone.
+    """
+
+    kind: str = "cosine"
+
+    def __post_init__(self) -> None:
+        check_kind(self.kind)
+
+    def __call__(self, view: StepView, score: torch.Tensor) -> torch.Tensor:
+        """int64 ``[batch]``."""
+        alpha = alphas(self.kind, view.total_steps, view.tokens.device)[view.step + 1]
+        # The last term keeps whole numbers, which float64 may miss by a bit, on their upper side.
+        stay, n_blank = (view.n_blank_start * (1 - alpha) + 1e-9).floor().long(), view.blank.sum(1)
+        return (n_blank - stay.minimum(n_blank - 1).clamp(min=1)).clamp(min=0)
+
+
+@dataclass(frozen=True)
 class Bernoulli:
     """Ancestral sampling: each blank by itself with probability (alpha_s - alpha_t) / (1 - alpha_t).
 
@@ -90,19 +112,23 @@ class Threshold:
     means the same under every order and noise.
 
     Attributes:
-        tau: in (0, 1].
+        tau: in [0, 1]; 0 is all at once.
     """
 
     tau: float = 0.9
 
     def __post_init__(self) -> None:
-        if not 0 < self.tau <= 1:
-            raise UserInputError(f"tau={self.tau}: expected a probability in (0, 1]")
+        if not 0 <= self.tau <= 1:
+            raise UserInputError(f"tau={self.tau}: expected a probability in [0, 1]")
 
     def __call__(self, view: StepView, score: torch.Tensor) -> torch.Tensor:
         """int64 ``[batch]``."""
         sure = view.log_probs.double().amax(-1).exp() >= self.tau
         return (sure & view.allowed).sum(1).clamp(min=1)
+
+
+SCHEDULED = (Fixed, Schedule, Remaining, Bernoulli)
+"""Budgets that do not look at the model."""
 
 
 def filled(view: StepView) -> torch.Tensor:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from planorder.decoding.budgets import Bernoulli, Schedule
+from planorder.decoding.budgets import Bernoulli, Remaining, Schedule
 from planorder.decoding.denoiser import Denoiser, Model, opened
 from planorder.decoding.random import Uniforms
 from planorder.decoding.remask import never, top_cells
@@ -151,7 +151,7 @@ def is_idle(strategy: Strategy, view: StepView) -> torch.Tensor:
 
     A look ahead is not counted there, as a state that did not change is not: nothing depends on it.
     """
-    if not isinstance(strategy.budget, Schedule | Bernoulli) or strategy.remask is not never:
+    if not isinstance(strategy.budget, Schedule | Remaining | Bernoulli) or strategy.remask is not never:
         return torch.zeros_like(view.step, dtype=torch.bool)
     nothing = torch.zeros_like(view.log_probs[..., 0], dtype=torch.float64)
     return strategy.budget(view, nothing) == 0

@@ -104,7 +104,7 @@ def with_options(
     if steps is not None:
         strategy = with_steps(strategy, steps, k)
     if k is not None:
-        if not isinstance(strategy.budget, budgets.Fixed | budgets.Schedule | budgets.Bernoulli):
+        if not isinstance(strategy.budget, budgets.SCHEDULED):
             raise UserInputError(f"k={k}: {strategy.name} decides itself how many cells a step; drop k")
         strategy = replace(strategy, budget=budgets.Fixed(k), steps=None)
     if noise is not None:

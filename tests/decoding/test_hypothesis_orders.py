@@ -188,7 +188,7 @@ PARTS: dict[str, Made] = {
     "fixed": budget(st.builds(budgets.Fixed, small)),
     "schedule": budget(st.builds(budgets.Schedule, st.sampled_from(budgets.SCHEDULES))),
     "bernoulli": budget(st.builds(budgets.Bernoulli, st.sampled_from(budgets.SCHEDULES))),
-    "threshold": budget(st.builds(budgets.Threshold, unit)),
+    "threshold": budget(st.builds(budgets.Threshold, st.just(0.0) | unit)),
     "entropy bound": budget(st.builds(adaptive.EntropyBound, weight)),
     "error": budget(st.builds(adaptive.CumulativeError, unit)),
     "factor": budget(st.builds(adaptive.Factor, weight)),
@@ -209,7 +209,8 @@ PARTS: dict[str, Made] = {
     "gumbel": lambda w: st.builds(noise.Gumbel, weight, st.booleans()).map(lambda rule: {"noise": rule}),
     "gaussian": lambda w: st.builds(noise.Gaussian, weight, st.booleans()).map(lambda rule: {"noise": rule}),
     "fading": lambda w: st.builds(planners.FadingGumbel, weight, kappas).map(lambda rule: {"noise": rule}),
-    "maskgit": lambda w: st.just({"noise": maskgit_noise, "budget": budgets.Schedule("cosine")}),
+    "maskgit": lambda w: st.just({"noise": maskgit_noise, "budget": budgets.Remaining("cosine")}),
+    "remaining": budget(st.builds(budgets.Remaining, st.sampled_from(budgets.SCHEDULES))),
     "blocks": lambda w: st.builds(blocks.Blocks, small).map(lambda see: {"see": see}),
     "graph": lambda w: acyclic(w.n_cells).map(
         lambda parents: {"see": blocks.GivenDag(tuple(tuple(sorted(own)) for own in parents))}

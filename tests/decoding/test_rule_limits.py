@@ -29,6 +29,7 @@ PAIRS: dict[str, tuple[Strategy, Strategy]] = {
     "no Gumbel": (base("top_prob", noise=Gumbel(0.0)), get_strategy("top_prob")),
     "no Gaussian": (base("top_prob", noise=Gaussian(0.0, annealed=True)), get_strategy("top_prob")),
     "no fading Gumbel": (base("mgdm", noise=FadingGumbel(0.0)), base("mgdm", noise=no_noise)),
+    "threshold 0": (base("threshold", budget=Threshold(0.0)), base("top_prob", budget=Fixed(N_CELLS))),
     "threshold 1": (base("top_prob", budget=Threshold(1.0)), get_strategy("top_prob")),
     "cold samples": (base("top_prob", pick=Sample(1e-5)), get_strategy("top_prob")),
     "whole nucleus": (base("vanilla", pick=Nucleus(1.0)), get_strategy("vanilla")),
@@ -46,7 +47,7 @@ def test_at_its_limit_a_rule_is_a_simpler_one(rule: Strategy, simple: Strategy) 
 
 
 BOUNDS: dict[str, list] = {
-    "threshold": [Threshold(tau) for tau in (1.0, 0.9, 0.6, 0.3, 1e-6)],
+    "threshold": [Threshold(tau) for tau in (1.0, 0.9, 0.6, 0.3, 0.0)],
     "entropy bound": [EntropyBound(gamma) for gamma in (0.0, 0.3, 1.0, 3.0, math.inf)],
     "cumulative error": [CumulativeError(limit) for limit in (1e-6, 0.3, 1.0, math.inf)],
     "factor": [Factor(factor) for factor in (0.0, 0.5, 1.0, 2.0, math.inf)],

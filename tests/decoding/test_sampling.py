@@ -14,8 +14,10 @@ import torch
 from scipy import stats
 
 from planorder.decoding import StepView, Strategy, decode, get_strategy
+from planorder.decoding.budgets import Schedule
 from planorder.decoding.orders import PickedProb, TopProb, neg_entropy
 from planorder.decoding.picks import Nucleus, Sample, argmax
+from planorder.decoding.planners import Line
 from planorder.decoding.published.scores import MASKGIT_TEMPERATURE, maskgit_noise
 from planorder.decoding.testing import HashModel, TableModel, check_order, equal, small_batch, small_view
 from puzzles.base import UserInputError
@@ -153,9 +155,9 @@ def test_the_picked_value_is_scored() -> None:
     assert torch.equal(PickedProb(argmax)(view), TopProb("log")(view))
 
 
-def test_maskgit_fills_the_values_that_it_ranked() -> None:
-    """Puzzle by puzzle: values first, then their ranking by log p, then the share of the cosine."""
-    strategy, batch = replace(get_strategy("maskgit"), noise=lambda view, score: score), small_batch(20)
+def fills_as_maskgit(strategy: Strategy) -> bool:
+    """Puzzle by puzzle: values first, then their ranking by log p, then how many stay masked."""
+    batch, steps = small_batch(20), 5
     seen: dict[int, StepView] = {}
 
     def spy(view: StepView) -> torch.Tensor:
@@ -164,17 +166,39 @@ def test_maskgit_fills_the_values_that_it_ranked() -> None:
 
     for row in range(1, len(batch)):
         seen.clear()
-        found = decode(HashModel(4), batch[row : row + 1], replace(strategy, order=spy), steps=5)
-        n, filled = int(batch.blank[row].sum()), 0
+        found = decode(HashModel(4), batch[row : row + 1], replace(strategy, order=spy), steps=steps)
+        n = int(batch.blank[row].sum())
         for step, view in seen.items():
             value, p = Sample(1.0)(view)[0], view.log_probs[0].double()
             blanks = [cell for cell in range(8) if view.blank[0, cell]]
             blanks.sort(key=lambda cell: (-float(p[cell, value[cell] - 1]), cell))
-            target = n if step == 4 else math.floor(n * (1 - math.cos(math.pi / 2 * (step + 1) / 5)) + 0.5)
-            chosen = blanks[: target - filled]
-            assert sorted(chosen) == np.flatnonzero(found.step[0] == step).tolist()
-            assert all(found.cells[0, cell] == value[cell] for cell in chosen)
-            filled = target
+            stay = math.floor(n * math.cos(math.pi / 2 * (step + 1) / steps))
+            stay = 0 if step + 1 == steps else max(1, min(len(blanks) - 1, stay))
+            chosen = blanks[: len(blanks) - stay]
+            if sorted(chosen) != np.flatnonzero(found.step[0] == step).tolist():
+                return False
+            if any(found.cells[0, cell] != value[cell] for cell in chosen):
+                return False
+    return True
+
+
+MASKGIT = replace(get_strategy("maskgit"), noise=lambda view, score: score)
+MASKGIT_FAULTS = {
+    "rounded to the nearest": {"budget": Schedule("cosine")},
+    "at times none": {"budget": Line("cosine")},
+    "many early": {"budget": Line("sine")},
+    "ranked by the likeliest": {"order": TopProb("log")},
+    "likeliest values": {"pick": argmax},
+}
+
+
+def test_maskgit_fills_the_values_that_it_ranked() -> None:
+    assert fills_as_maskgit(MASKGIT)
+
+
+@pytest.mark.parametrize("fault", MASKGIT_FAULTS.values(), ids=MASKGIT_FAULTS.keys())
+def test_a_faulty_maskgit_is_caught(fault: dict) -> None:
+    assert not fills_as_maskgit(replace(MASKGIT, **fault))
 
 
 def test_maskgit_noise_fades_linearly_over_the_steps(view_of) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from planorder.decoding import PRESETS, Strategy, decode, get_strategy, paper_protocol, with_options
-from planorder.decoding.budgets import Bernoulli, Fixed, Schedule, Threshold
+from planorder.decoding.budgets import SCHEDULED, Bernoulli, Fixed, Schedule, Threshold
 from planorder.decoding.lookahead import LookAhead
 from planorder.decoding.noise import Gaussian, Gumbel, no_noise
 from planorder.decoding.orders import MODEL_FREE, TopMargin, TopProb, left_to_right
@@ -29,7 +29,7 @@ OPTIONS: dict[str, dict] = {
 
 
 def is_contradiction(strategy: Strategy, options: dict) -> bool:
-    decides = "k" in options and not isinstance(strategy.budget, Fixed | Schedule | Bernoulli)
+    decides = "k" in options and not isinstance(strategy.budget, SCHEDULED)
     return decides or ("scale" in options and not isinstance(strategy.order, TopProb | TopMargin))
 
 
@@ -95,7 +95,8 @@ def test_options_replace_their_choice_alone() -> None:
 def test_steps_keep_a_schedule_and_leave_a_threshold_to_itself() -> None:
     assert with_options(get_strategy("vanilla"), steps=9).budget == Bernoulli("linear")
     assert with_options(get_strategy("threshold"), steps=9).budget == Threshold(0.9)
-    assert with_options(get_strategy("vanilla"), k=2).steps is None
+    for name in ("vanilla", "vanilla_fixed_k", "maskgit"):
+        assert with_options(get_strategy(name), k=2).steps is None
 
 
 @pytest.mark.parametrize(

@@ -90,13 +90,13 @@ PRESETS: dict[str, Strategy] = {
         "maskgit",
         orders.PickedProb(picks.Sample(1.0)),
         noise=maskgit_noise,
-        budget=budgets.Schedule("cosine"),
+        budget=budgets.Remaining("cosine"),
         pick=picks.Sample(1.0),
         steps=MASKGIT_STEPS,
         source="arXiv:2202.04200 (MaskGIT)",
         description="values sampled first, blanks by log p(value) + 4.5 (1 - r) Gumbel, r = (i + 1) / T; "
-        "cos(pi/2 r) of the n blanks stay masked; T = 16",
-        departures="the number is rounded to the nearest and may be none; MaskGIT fills at least one a step",
+        "floor(cos(pi/2 r) n) of the n blanks stay masked, at least one is filled; T = 16",
+        departures="temperature 4.5 of the class-conditional models, where the function's own default is 1",
         cost="at most min(T, n)",
     ),
     "dream_alg_temp": Strategy(
