@@ -18,6 +18,7 @@ from planorder.decoding.view import StepView
 from puzzles.base import UserInputError
 
 Chosen = Callable[[StepView], torch.Tensor]
+SUREST = TopProb()
 
 
 @dataclass(frozen=True)
@@ -98,17 +99,19 @@ def whole_group(view: StepView, score: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class ChosenFirst:
-    """The chosen cells before the others, each by p1: score = p1 + [chosen].
+    """The chosen cells before the others: score = 1 + among where chosen, else p1.
 
     Attributes:
         chosen: bool ``[batch, cells]`` of a view.
+        among: a score in [0, 1] by which the chosen are ranked; p1 unless said.
     """
 
     chosen: Chosen
+    among: Callable[[StepView], torch.Tensor] = SUREST
 
     def __call__(self, view: StepView) -> torch.Tensor:
-        """float64 ``[batch, cells]``: in (1, 2] where chosen, else in (0, 1]."""
-        return TopProb()(view) + self.chosen(view)
+        """float64 ``[batch, cells]``: in [1, 2] where chosen, else in (0, 1]."""
+        return torch.where(self.chosen(view), 1 + self.among(view), TopProb()(view))
 
 
 @dataclass(frozen=True)
@@ -210,8 +213,13 @@ class Stable:
 
     def __call__(self, view: StepView) -> torch.Tensor:
         """bool ``[batch, cells]``."""
-        is_stable = (memory_of(view, "KlHistory") < self.epsilon).all(-1)
+        is_stable = (memory_of(view, "KlHistory(...)") < self.epsilon).all(-1)
         return view.allowed & is_stable & (TopProb()(view) > self.tau)
+
+
+def least_change(view: StepView) -> torch.Tensor:
+    """float64 ``[batch, cells]`` in [0, 1]: exp(-KL(p_t || p_{t-1})), of the newest KL in `KlHistory`."""
+    return (-memory_of(view, "KlHistory(...)")[..., -1].clamp(min=0.0)).exp()
 
 
 @dataclass(frozen=True)
@@ -259,14 +267,14 @@ class WithCredit:
 
     def __call__(self, view: StepView) -> StepView:
         """The view with other ``log_probs``, float32 ``[batch, cells, values]``."""
-        fused = view.log_probs.double() + self.weight * memory_of(view, "Credit").log1p()
+        fused = view.log_probs.double() + self.weight * memory_of(view, "Credit(...)").log1p()
         return replace(view, log_probs=fused.log_softmax(-1).float())
 
 
 def memory_of(view: StepView, name: str) -> torch.Tensor:
     """The view's memory, for a rule that cannot do without."""
     if view.memory is None:
-        raise UserInputError(f"the strategy remembers nothing: expected memory={name}(...)")
+        raise UserInputError(f"the strategy remembers nothing: expected memory={name}")
     return view.memory
 
 

@@ -47,8 +47,10 @@ class Blocks:
 class GivenDag:
     """Only blanks whose parents are all filled: a directed acyclic graph over the cells, known beforehand.
 
-    ``dag`` with ``confidence_topk`` of VAST-UVA/dLLM_Reason, where the order within what is ready is p1. No
-    parents is no restriction, all earlier cells as parents is left to right; clues are filled from the start.
+    ``dag`` with ``confidence_topk`` of VAST-UVA/dLLM_Reason, where the order within what is ready is p1, and
+    ``adaptive_dag``, whose bypass of a graph in which no cell is ready a graph without circles never needs.
+    No parents is no restriction, all earlier cells as parents is left to right; clues are filled from the
+    start.
 
     Attributes:
         parents: for every cell, the cells that come before it.

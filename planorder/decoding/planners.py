@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
 
 from planorder.decoding import picks
+from planorder.decoding.adaptive import memory_of
 from planorder.decoding.budgets import filled
 from planorder.decoding.orders import TINY
 from planorder.decoding.remask import top_cells
@@ -175,6 +176,22 @@ def margin(view: StepView, value: torch.Tensor) -> torch.Tensor:
     """float64 ``[batch, cells]`` in [-1, 1]: p of ``value`` less the largest other p."""
     p, index = view.log_probs.double().exp(), value[..., None]
     return p.gather(-1, index)[..., 0] - p.scatter(-1, index, 0.0).amax(-1)
+
+
+def first_draw(view: StepView) -> torch.Tensor:
+    """Memory: log p of a value drawn for every cell in the first step, kept (P2+, arXiv:2502.03540).
+
+    The values that are filled in are other draws, so that they do not decide their own order.
+    """
+    if view.memory is not None:
+        return view.memory
+    own = replace(view, uniform=lambda stream, *extra: view.uniform("order", *extra))
+    return log_prob(view, picks.Sample(1.0)(own) - 1)
+
+
+def frozen(view: StepView) -> torch.Tensor:
+    """float64 ``[batch, cells]``: the score that the strategy's memory has kept, as `first_draw` does."""
+    return memory_of(view, "planners.first_draw")
 
 
 def oracle_margin(view: StepView) -> torch.Tensor:

@@ -42,8 +42,7 @@ class PositionPrior:
             raise UserInputError(
                 f"decay={self.decay}, clip={self.clip}: expected a decay of at least 0 and a clip above 0"
             )
-        if self.background is not None and not all(0 < q <= 1 for q in self.background):
-            raise UserInputError(f"background={self.background}: expected probabilities in (0, 1]")
+        check_background(self.background)
 
     def __call__(self, view: StepView) -> torch.Tensor:
         """float64 ``[batch, cells]``, at least 0.
@@ -51,16 +50,68 @@ class PositionPrior:
         Raises:
             UserInputError: a background of another number of values than the model has.
         """
-        n_cells, n_values = view.log_probs.shape[1:]
-        background = self.background or (1 / n_values,) * n_values
-        if len(background) != n_values:
+        cells = torch.arange(view.tokens.shape[1], device=view.tokens.device, dtype=torch.float64)
+        return (-self.decay * cells).exp() * content(view, self.clip, self.background)
+
+
+@dataclass(frozen=True)
+class LinearPosition:
+    """score = (1 - weight) c' + weight (L - i) / L, i the cell of L (arXiv:2508.13021).
+
+    The variant ``linear_position`` of PC-Sampler: c = min(-p1 log q(v), clip) as in `PositionPrior`, c' =
+    (c - min c) / max(max c - min c, 1e-9) over the row's allowed blanks. Weight 0 with no clip and
+    a uniform background is p1, weight 1 is left to right.
+
+    Departure: the source takes min and max over all cells of a block, filled ones too, and at a batch size
+    above 1 those of other rows.
+
+    Attributes:
+        weight: lambda in [0, 1].
+        clip: alpha > 0; infinity for none.
+        background: as for `PositionPrior`.
+    """
+
+    weight: float = 0.25
+    clip: float = 10.0
+    background: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.weight <= 1 and self.clip > 0):
             raise UserInputError(
-                f"a background of {len(background)} values for {n_values}: expected one probability a value"
+                f"weight={self.weight}, clip={self.clip}: expected a weight in [0, 1] and a clip above 0"
             )
-        log_p, best = view.log_probs.double().max(-1)
-        content = -log_p.exp() * column(background, view.tokens.device).log()[best]
+        check_background(self.background)
+
+    def __call__(self, view: StepView) -> torch.Tensor:
+        """float64 ``[batch, cells]``.
+
+        Raises:
+            UserInputError: a background of another number of values than the model has.
+        """
+        c, n_cells = content(view, self.clip, self.background), view.tokens.shape[1]
+        least = c.masked_fill(~view.allowed, torch.inf).amin(1, keepdim=True).nan_to_num(posinf=0.0)
+        most = c.masked_fill(~view.allowed, -torch.inf).amax(1, keepdim=True).nan_to_num(neginf=0.0)
         cells = torch.arange(n_cells, device=view.tokens.device, dtype=torch.float64)
-        return (-self.decay * cells).exp() * content.clamp(max=self.clip)
+        place = (n_cells - cells) / n_cells
+        return (1 - self.weight) * (c - least) / (most - least).clamp(min=1e-9) + self.weight * place
+
+
+def content(view: StepView, clip: float, background: tuple[float, ...] | None) -> torch.Tensor:
+    """float64 ``[batch, cells]``: min(-p1 log q(v), clip), the content of PC-Sampler's scores."""
+    n_values = view.log_probs.shape[-1]
+    background = background or (1 / n_values,) * n_values
+    if len(background) != n_values:
+        raise UserInputError(
+            f"a background of {len(background)} values for {n_values}: expected one probability a value"
+        )
+    log_p, best = view.log_probs.double().max(-1)
+    return (-log_p.exp() * column(background, view.tokens.device).log()[best]).clamp(max=clip)
+
+
+def check_background(background: tuple[float, ...] | None) -> None:
+    """Raises `UserInputError` unless it is None or probabilities."""
+    if background is not None and not all(0 < q <= 1 for q in background):
+        raise UserInputError(f"background={background}: expected probabilities in (0, 1]")
 
 
 @dataclass(frozen=True)

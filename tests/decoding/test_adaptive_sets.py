@@ -12,6 +12,7 @@ import torch
 
 from planorder.decoding import PRESETS, StepView, Strategy, decode, get_strategy
 from planorder.decoding.adaptive import (
+    SUREST,
     BestOfRuns,
     ChosenCount,
     ChosenFirst,
@@ -19,9 +20,10 @@ from planorder.decoding.adaptive import (
     KlHistory,
     Stable,
     WithCredit,
+    least_change,
 )
 from planorder.decoding.budgets import Threshold
-from planorder.decoding.orders import TopProb
+from planorder.decoding.orders import TopProb, random_order
 from planorder.decoding.testing import HashModel, equal, small_batch, small_view
 from puzzles.base import UserInputError
 
@@ -106,7 +108,14 @@ def plain_decode(clues: np.ndarray, step_of: Callable) -> tuple[list[int], list[
     return tokens, when
 
 
-def klass_step(tau: float, epsilon: float, n: int) -> Callable:
+PICKS: dict[str, Callable] = {
+    "max_conf": lambda ready, p, kl: max(ready, key=lambda cell: p[cell].max()),
+    "min_kl": lambda ready, p, kl: min(ready, key=lambda cell: kl[cell]),
+}
+"""Of the stable cells the one that KLASS fills, by its unmask_strategy."""
+
+
+def klass_step(tau: float, epsilon: float, n: int, unmask: str = "all") -> Callable:
     def step_of(p: np.ndarray, blanks: list[int], past: dict) -> tuple[np.ndarray, list[int]]:
         kls = past.setdefault("kls", [])
         if "p" in past:
@@ -117,6 +126,8 @@ def klass_step(tau: float, epsilon: float, n: int) -> Callable:
             for cell in blanks
             if len(kls) >= n and all(kl[cell] < epsilon for kl in kls[-n:]) and p[cell].max() > tau
         ]
+        if ready and unmask != "all":
+            ready = [PICKS[unmask](ready, p, kls[-1])]
         return p.argmax(1), ready or [max(blanks, key=lambda cell: p[cell].max())]
 
     return step_of
@@ -141,6 +152,10 @@ def klass(tau: float, epsilon: float, n: int) -> Strategy:
     return Strategy("s", ChosenFirst(chosen), budget=ChosenCount(chosen), memory=KlHistory(n))
 
 
+def klass_one(tau: float, epsilon: float, n: int, among: Callable = SUREST) -> Strategy:
+    return Strategy("s", ChosenFirst(Stable(tau, epsilon), among), memory=KlHistory(n))
+
+
 def credit(weight: float, decay: float, power: float, tau: float) -> Strategy:
     return Strategy(
         "s", TopProb(), budget=Threshold(tau), see=WithCredit(weight), memory=Credit(decay, power)
@@ -160,6 +175,16 @@ MEMORIES = {
     "klass": (klass(0.5, 2.0, 2), klass_step(0.5, 2.0, 2)),
     "klass, one comparison": (klass(0.6, 1.0, 1), klass_step(0.6, 1.0, 1)),
     "klass, as published": (PRESETS["klass"], klass_step(0.9, 0.01, 2)),
+    "klass, other thresholds": (PRESETS["klass_gsm8k"], klass_step(0.6, 0.015, 2)),
+    "klass, the surest": (klass_one(0.5, 2.0, 2), klass_step(0.5, 2.0, 2, "max_conf")),
+    "klass, the least changed": (
+        klass_one(0.5, 2.0, 2, least_change),
+        klass_step(0.5, 2.0, 2, "min_kl"),
+    ),
+    "klass, one comparison, the least changed": (
+        klass_one(0.5, 2.0, 1, least_change),
+        klass_step(0.5, 2.0, 1, "min_kl"),
+    ),
     "credit": (credit(0.7, 0.8, 0.2, 0.8), credit_step(0.7, 0.8, 0.2, 0.8)),
     "credit, heavy": (credit(3.0, 0.5, 1.0, 0.9), credit_step(3.0, 0.5, 1.0, 0.9)),
     "credit, as published": (PRESETS["credit"], credit_step(0.7, 0.8, 0.2, 0.9)),
@@ -200,6 +225,16 @@ MEMORY_FAULTS = {
         replace(klass(0.5, 2.0, 2), memory=stable_from_the_start),
         klass_step(0.5, 2.0, 2),
     ),
+    "the most changed": (
+        klass_one(0.5, 2.0, 1, lambda view: 1 - least_change(view)),
+        klass_step(0.5, 2.0, 1, "min_kl"),
+    ),
+    "the surest, not the least changed": (klass_one(0.5, 2.0, 1), klass_step(0.5, 2.0, 1, "min_kl")),
+    "the surest, stable or not": (PRESETS["top_prob"], klass_step(0.5, 2.0, 1, "max_conf")),
+    "the oldest change": (
+        klass_one(0.5, 2.0, 2, lambda view: (-view.memory[..., 0]).exp()),
+        klass_step(0.5, 2.0, 2, "min_kl"),
+    ),
     "a shorter memory": (klass(0.5, 2.0, 1), klass_step(0.5, 2.0, 2)),
     "credit forgotten": (
         replace(credit(3.0, 0.8, 0.2, 0.9), memory=forgets),
@@ -218,11 +253,40 @@ def test_a_faulty_memory_is_caught(strategy: Strategy, step_of: Callable) -> Non
     assert not decodes_as(strategy, step_of)
 
 
+def is_a_draw_of_the_stable(order: Callable) -> bool:
+    """Whether each stable cell, and no other, comes first about as often as every other."""
+    view, counts = small_view(), torch.zeros(len(small_batch()), 8)
+    memory = torch.full((*view.tokens.shape, 2), 1e-3).double()
+    memory[:, ::3, 0] = 5.0  # not stable
+    draws = 400
+    for step in range(draws):
+        uniform = replace(view.uniform, step=torch.full_like(view.step, step))
+        score = order(replace(view, memory=memory, uniform=uniform)).masked_fill(~view.blank, -torch.inf)
+        counts.scatter_add_(1, score.argmax(1, keepdim=True), torch.ones(len(counts), 1))
+    stable = view.blank & (TopProb()(view) > 0.5) & (torch.arange(8) % 3 > 0)
+    rows = stable.sum(1) > 1
+    assert int(rows.sum()) >= 3
+    share = stable / stable.sum(1, keepdim=True) * draws
+    return bool(
+        ((counts - share)[rows].abs() < 5 * draws**0.5 / 2).all() and (counts[rows][~stable[rows]] == 0).all()
+    )
+
+
+def test_klass_draws_one_of_the_stable_at_random() -> None:
+    stable = Stable(0.5, 2.0)
+    assert PRESETS["klass_random"].order == ChosenFirst(Stable(0.9, 0.01), random_order)
+    assert is_a_draw_of_the_stable(ChosenFirst(stable, random_order))
+    assert not is_a_draw_of_the_stable(ChosenFirst(stable))
+    assert not is_a_draw_of_the_stable(random_order)
+
+
 def test_memories_at_their_limits_are_plain_rules() -> None:
     model, batch = HashModel(4), small_batch()
     for strategy, plain in (
         (klass(1.0, 9.0, 2), "top_prob"),
         (klass(0.0, 1e-12, 2), "top_prob"),
+        (klass_one(0.0, 1e-12, 2, least_change), "top_prob"),
+        (klass_one(0.0, 1e9, 1), "top_prob"),
         (credit(0.0, 0.8, 0.2, 0.9), "threshold"),
     ):
         assert equal(decode(model, batch, strategy), decode(model, batch, get_strategy(plain)))
@@ -241,6 +305,7 @@ def test_memories_at_their_limits_are_plain_rules() -> None:
         (lambda: WithCredit(-1.0), "weight=-1"),
         (lambda: Stable()(small_view()), "memory=KlHistory"),
         (lambda: WithCredit()(small_view()), "memory=Credit"),
+        (lambda: least_change(small_view()), "memory=KlHistory"),
     ],
 )
 def test_mistakes_are_named(make: Callable, said: str) -> None:

@@ -134,6 +134,7 @@ ORDERS: dict[str, Made] = {
     "halton": lambda w: st.builds(fixed_orders.Halton, st.none() | small),
     "dilated": lambda w: st.builds(fixed_orders.Dilated, st.integers(2, 6)),
     "position": lambda w: st.builds(priors.PositionPrior, weight, st.sampled_from([0.1, 10.0])),
+    "linear position": lambda w: st.builds(priors.LinearPosition, unit, st.sampled_from([0.1, 10.0])),
     "certainty": lambda w: st.builds(priors.CertaintyPrior, st.sampled_from([0.1, 1.0, 10.0, 1e6])),
     "curriculum": lambda w: st.builds(priors.Curriculum, weight),
     "pooled": lambda w: st.builds(priors.PooledProb, st.sampled_from([0.01, 0.05, 3.0])),
@@ -200,6 +201,13 @@ PARTS: dict[str, Made] = {
         st.builds(adaptive.Stable, unit, unit),
         st.integers(1, 3),
     ),
+    "one of the stable": lambda w: st.builds(
+        lambda rule, among, n: {"order": adaptive.ChosenFirst(rule, among), "memory": adaptive.KlHistory(n)},
+        st.builds(adaptive.Stable, unit, unit),
+        st.sampled_from([adaptive.least_change, orders.random_order]),
+        st.integers(1, 3),
+    ),
+    "frozen": lambda w: st.just({"order": planners.frozen, "memory": planners.first_draw}),
     "credit": lambda w: st.builds(
         lambda see, memory: {"see": see, "memory": memory, "budget": budgets.Threshold(0.5)},
         st.builds(adaptive.WithCredit, weight),

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from planorder.decoding import Strategy, decode, get_strategy
-from planorder.decoding.orders import TopMargin, TopProb
+from planorder.decoding.orders import PickedProb, TopMargin, TopProb
 from planorder.decoding.picks import Sample, argmax
-from planorder.decoding.planners import SCORES, Line, PathScore, margin, oracle_margin
+from planorder.decoding.planners import SCORES, Line, PathScore, first_draw, frozen, margin, oracle_margin
 from planorder.decoding.published import correctors, lookahead, routing
 from planorder.decoding.random import Uniforms, row_keys
 from planorder.decoding.remask import never, route
@@ -178,6 +178,54 @@ def test_the_margin_is_the_lead_of_a_value(view_of) -> None:
     view = view_of([[[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]]], [[0, 0]])
     assert margin(view, torch.tensor([[0, 0]]))[0].tolist() == pytest.approx([0.2, -0.6], abs=1e-6)
     assert margin(view, torch.tensor([[1, 2]]))[0].tolist() == pytest.approx([-0.2, 0.5], abs=1e-6)
+
+
+def plain_frozen(clues: np.ndarray, seed: int) -> tuple[list[int], list[int]]:
+    """One puzzle by P2+: values, and the step at which each cell was filled."""
+    state, when, order = clues.astype(int).tolist(), [-1] * len(clues), []
+    keys = row_keys(torch.from_numpy(clues.astype(np.int64))[None], seed)
+    for step in range(int((clues == 0).sum())):
+        p = HashModel(4)(torch.tensor([state]))[0].log_softmax(-1).double().exp().numpy()
+        draw = Uniforms(keys, torch.tensor([step]), len(clues))
+        if step == 0:
+            drawn = [min(int((p[c].cumsum() < u).sum()), 3) for c, u in enumerate(draw("order")[0].tolist())]
+            order = sorted(np.flatnonzero(clues == 0), key=lambda c: (-p[c][drawn[c]], c))
+        cell = order[step]
+        chance = float(draw("pick")[0, cell])
+        state[cell], when[cell] = min(int((p[cell].cumsum() < chance).sum()), 3) + 1, step
+    return state, when
+
+
+def follows_the_first_pass(strategy: Strategy) -> bool:
+    batch = small_batch(20)
+    found = decode(HashModel(4), batch, strategy, seed=2)
+    return all(
+        (found.cells[row].tolist(), found.step[row].tolist()) == plain_frozen(clues, 2)
+        for row, clues in enumerate(batch.clues)
+    )
+
+
+FROZEN_FAULTS: dict[str, dict] = {
+    "ranked anew": {"memory": lambda view: first_draw(replace(view, memory=None))},
+    "by the values that are filled in": {
+        "memory": lambda view: PickedProb(Sample(1.0))(view) if view.memory is None else view.memory
+    },
+    "by the likeliest value": {
+        "memory": lambda view: TopProb("log")(view) if view.memory is None else view.memory
+    },
+    "likeliest values": {"pick": argmax},
+}
+
+
+def test_the_order_of_the_first_pass_is_kept() -> None:
+    assert follows_the_first_pass(get_strategy("p2_plus"))
+    with pytest.raises(UserInputError, match="remembers nothing"):
+        frozen(small_view())
+
+
+@pytest.mark.parametrize("fault", FROZEN_FAULTS.values(), ids=FROZEN_FAULTS.keys())
+def test_an_order_that_is_not_kept_is_caught(fault: dict) -> None:
+    assert not follows_the_first_pass(replace(get_strategy("p2_plus"), **fault))
 
 
 def test_the_oracle_fills_first_what_the_solution_makes_easiest() -> None:

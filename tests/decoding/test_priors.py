@@ -12,7 +12,14 @@ import torch
 
 from planorder.decoding import StepView, Strategy, decode, get_strategy
 from planorder.decoding.orders import TopProb, left_to_right, neg_entropy, random_order
-from planorder.decoding.priors import CertaintyPrior, Curriculum, PooledProb, PositionPrior, RandomAmongTop
+from planorder.decoding.priors import (
+    CertaintyPrior,
+    Curriculum,
+    LinearPosition,
+    PooledProb,
+    PositionPrior,
+    RandomAmongTop,
+)
 from planorder.decoding.testing import HashModel, check_order, check_strategy, equal, small_batch, small_view
 from puzzles.base import UserInputError
 
@@ -30,6 +37,19 @@ def position_twin(decay: float, clip: float, background: tuple[float, ...]) -> T
         return [
             math.exp(-decay * cell) * min(-p.max() * math.log(background[p.argmax()]), clip)
             for cell, p in enumerate(probs(view, row))
+        ]
+
+    return score
+
+
+def linear_twin(weight: float, clip: float, background: tuple[float, ...]) -> Twin:
+    def score(view: StepView, row: int) -> list[float]:
+        c = [min(-p.max() * math.log(background[p.argmax()]), clip) for p in probs(view, row)]
+        among = [x for x, allowed in zip(c, view.allowed[row].tolist(), strict=True) if allowed] or [0.0]
+        width = max(max(among) - min(among), 1e-9)
+        return [
+            (1 - weight) * (x - min(among)) / width + weight * (len(c) - cell) / len(c)
+            for cell, x in enumerate(c)
         ]
 
     return score
@@ -97,6 +117,11 @@ RULES = {
         PositionPrior(0.1, 0.9, BACKGROUND),
         position_twin(0.1, 0.9, BACKGROUND),
     ),
+    "linear position": (LinearPosition(0.25, 10.0), linear_twin(0.25, 10.0, (0.25,) * 4)),
+    "linear position, clipped, background": (
+        LinearPosition(0.6, 0.9, BACKGROUND),
+        linear_twin(0.6, 0.9, BACKGROUND),
+    ),
     "certainty": (CertaintyPrior(10.0), certainty_twin(10.0)),
     "certainty, narrow": (CertaintyPrior(0.7), certainty_twin(0.7)),
     "curriculum": (Curriculum(0.1), curriculum_twin(0.1)),
@@ -125,6 +150,17 @@ def position_rising(view: StepView) -> torch.Tensor:
     return PositionPrior()(view) * (0.5 * torch.arange(8)).exp()
 
 
+def linear_of_the_batch(view: StepView) -> torch.Tensor:
+    """The published code at more than one row: its least and largest are not the row's own."""
+    c = TopProb()(view)
+    least, most = c.min(), c.max()
+    return 0.75 * (c - least) / (most - least) + 0.25 * (8 - torch.arange(8)) / 8
+
+
+def linear_over_filled_cells(view: StepView) -> torch.Tensor:
+    return LinearPosition()(replace(view, allowed=torch.ones_like(view.blank)))
+
+
 def density_without_edges(view: StepView) -> torch.Tensor:
     offset = torch.arange(8.0, dtype=torch.float64)
     kernel = (-((offset[:, None] - offset) ** 2) / 200).exp()
@@ -142,6 +178,9 @@ FAULTS = {
     "late positions first": (position_rising, position_twin(0.25, 10.0, (0.25,) * 4)),
     "background ignored": (PositionPrior(0.1, 0.9), position_twin(0.1, 0.9, BACKGROUND)),
     "not clipped": (PositionPrior(0.1, 10.0, BACKGROUND), position_twin(0.1, 0.9, BACKGROUND)),
+    "weights swapped": (LinearPosition(0.75), linear_twin(0.25, 10.0, (0.25,) * 4)),
+    "scaled over the batch": (linear_of_the_batch, linear_twin(0.25, 10.0, (0.25,) * 4)),
+    "scaled over filled cells": (linear_over_filled_cells, linear_twin(0.25, 10.0, (0.25,) * 4)),
     "density without edges": (density_without_edges, certainty_twin(10.0)),
     "best value alone": (TopProb(), pooled_twin(0.05)),
     "among all": (among_all, among_twin(3)),
@@ -162,6 +201,8 @@ def test_an_entropy_of_the_batch_is_caught_by_the_promises() -> None:
 LIMITS = {
     "no decay": (PositionPrior(0.0, math.inf), TopProb()),
     "all decay": (PositionPrior(60.0), left_to_right),
+    "no weight of the place": (LinearPosition(0.0, math.inf), TopProb()),
+    "all weight on the place": (LinearPosition(1.0), left_to_right),
     "endless width": (CertaintyPrior(1e12), TopProb()),
     "no entropy": (Curriculum(0.0), TopProb()),
     "cold": (PooledProb(1e-4), TopProb()),
@@ -210,6 +251,10 @@ def test_five_are_drawn_alike_and_no_other(distinct) -> None:
         (lambda: PositionPrior(0.1, 0.0), "clip=0.0"),
         (lambda: PositionPrior(background=(0.5, 0.0)), "background"),
         (lambda: PositionPrior(background=(0.5, 0.5))(small_view()), "2 values for 4"),
+        (lambda: LinearPosition(1.1), "weight=1.1"),
+        (lambda: LinearPosition(0.1, 0.0), "clip=0.0"),
+        (lambda: LinearPosition(background=(0.5, 0.0)), "background"),
+        (lambda: LinearPosition(background=(0.5, 0.5))(small_view()), "2 values for 4"),
         (lambda: CertaintyPrior(0.0), "sigma=0"),
         (lambda: Curriculum(math.inf), "weight=inf"),
         (lambda: PooledProb(0.0), "tau=0"),
@@ -225,3 +270,6 @@ def test_a_corpus_goes_into_the_prior_as_numbers() -> None:
     counts = torch.tensor([4.0, 3.0, 2.0, 1.0], dtype=torch.float64)
     order = PositionPrior(background=tuple((counts / counts.sum()).tolist()))
     check_strategy(replace(get_strategy("pc_sampler"), order=order))
+    check_strategy(
+        replace(get_strategy("linear_position"), order=LinearPosition(background=order.background))
+    )

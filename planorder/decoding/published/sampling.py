@@ -6,7 +6,8 @@ For masked (absorbing) noise many published samplers are one law, and one preset
   saves passes, as every decode here does; UNI-D2's absorbing sampler, which draws value and opening apart;
   the analytic (Tweedie) sampler of SEDD (arXiv:2310.16834); a binomial number K of random blanks
   (arXiv:2502.06768, appendix D.1.2). SEDD's Euler sampler is its first-order approximation.
-- ``vanilla_cosine`` is the same on MD4's time grid, ``vanilla_nucleus`` cuts the tails of the values.
+- ``vanilla_cosine`` is the same on MD4's time grid, ``vanilla_nucleus`` cuts the tails of the values. MD4's
+  sampler ``mean`` draws a value for every cell and then which of them open: the law of its ancestral one.
 - ``vanilla_fixed_k`` takes the expected number in place of the binomial one.
 - ``first_hitting`` has no grid: cells open one by one, as in the limit of many steps.
 - ``random`` (in `basic`), ``random_k``: as these, likeliest values.
@@ -30,7 +31,7 @@ PRESETS: dict[str, Strategy] = {
         budget=budgets.Bernoulli("cosine"),
         pick=picks.Sample(1.0),
         steps=PAPER_STEPS,
-        source=f"{MD4}, ancestral sampler on the cosine grid",
+        source=f"{MD4}, ancestral and mean samplers on the cosine grid",
         description="each blank opens by itself with probability (t - s) / t from t to s, t = cos(pi/2 i / T)"
         " after i of T steps, few early; sampled values",
         departures="50 steps, as arXiv:2502.06768 takes for puzzles",

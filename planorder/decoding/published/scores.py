@@ -15,7 +15,17 @@ from __future__ import annotations
 
 import torch
 
-from planorder.decoding import adaptive, blocks, budgets, fixed_orders, noise, orders, picks, priors
+from planorder.decoding import (
+    adaptive,
+    blocks,
+    budgets,
+    fixed_orders,
+    noise,
+    orders,
+    picks,
+    planners,
+    priors,
+)
 from planorder.decoding.strategies import Strategy
 from planorder.decoding.view import StepView
 
@@ -131,6 +141,15 @@ PRESETS: dict[str, Strategy] = {
         departures="q uniform (a corpus there), so that the second factor is p1 log V; decay 0, the authors' "
         "setting for Sudoku, would be top_prob",
     ),
+    "linear_position": Strategy(
+        "linear_position",
+        priors.LinearPosition(0.25, 10.0),
+        source="arXiv:2508.13021 (PC-Sampler, code), linear_position",
+        description="largest 0.75 c' + 0.25 (L - i) / L first, i the cell of L, c' = min(-p1 log q, 10) "
+        "scaled to 0..1 over the row's blanks, likeliest value",
+        departures="q uniform (a corpus there); one block of all cells; scaled over the row's blanks, not "
+        "over filled cells and other rows too",
+    ),
     "certainty_prior": Strategy(
         "certainty_prior",
         priors.CertaintyPrior(10.0),
@@ -144,6 +163,17 @@ PRESETS: dict[str, Strategy] = {
         source=REASON,
         description="largest p1 - 0.1 H / max H first, likeliest value",
         departures="max H over the row's blanks, not over the batch",
+    ),
+    "p2_plus": Strategy(
+        "p2_plus",
+        planners.frozen,
+        pick=picks.Sample(1.0),
+        memory=planners.first_draw,
+        source="arXiv:2502.03540 (P2, code), p2_plus",
+        description="in the order of log p(value) of values drawn in the first step, frozen; a blank a step, "
+        "its value sampled anew",
+        departures="each row has its own order, there the first row's; the pass that ranks is the first "
+        "step's",
     ),
     "nonet_threshold": Strategy(
         "nonet_threshold",
