@@ -79,16 +79,40 @@ def largest(view: StepView, now: torch.Tensor, after: torch.Tensor) -> torch.Ten
     return ((1 - after) / now.clamp(min=TINY)).clamp(max=1)
 
 
-def cap(eta: float) -> Sigma:
-    """ReMDM-cap: sigma = min(eta, sigma_max)."""
-    check_weight("eta", eta)
-    return lambda view, now, after: torch.full_like(now, eta)
+@dataclass(frozen=True)
+class Cap:
+    """ReMDM-cap: sigma = min(eta, sigma_max).
+
+    Attributes:
+        eta: >= 0.
+    """
+
+    eta: float = 0.008
+
+    def __post_init__(self) -> None:
+        check_weight("eta", self.eta)
+
+    def __call__(self, view: StepView, now: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+        """float64 ``[batch, 1]``."""
+        return torch.full_like(now, self.eta)
 
 
-def rescale(eta: float) -> Sigma:
-    """ReMDM-rescale: sigma = eta * sigma_max."""
-    check_weight("eta", eta)
-    return lambda view, now, after: eta * largest(view, now, after)
+@dataclass(frozen=True)
+class Rescale:
+    """ReMDM-rescale: sigma = eta * sigma_max.
+
+    Attributes:
+        eta: >= 0.
+    """
+
+    eta: float = 0.015
+
+    def __post_init__(self) -> None:
+        check_weight("eta", self.eta)
+
+    def __call__(self, view: StepView, now: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+        """float64 ``[batch, 1]``."""
+        return self.eta * largest(view, now, after)
 
 
 def conf(view: StepView, now: torch.Tensor, after: torch.Tensor) -> torch.Tensor:

@@ -65,6 +65,8 @@ class Line:
 class FadingGumbel:
     """score + c * (1 - kappa) * Gumbel(0, 1) with kappa after the step: "stochastic{c}" of RDM and MGDM.
 
+    MaskGIT's ``choice_temperature`` (arXiv:2202.04200) is the linear one.
+
     `noise.Gumbel` with ``annealed`` takes the fraction before the step, so that it needs no schedule.
 
     Attributes:

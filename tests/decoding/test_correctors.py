@@ -14,15 +14,15 @@ from scipy import stats
 from planorder.decoding import Strategy, decode, get_strategy, with_options
 from planorder.decoding.budgets import Bernoulli
 from planorder.decoding.correctors import (
+    Cap,
     Loop,
     LowestMargin,
     Psi,
     Remasking,
-    cap,
+    Rescale,
     conf,
     dfm,
     forward_backward,
-    rescale,
 )
 from planorder.decoding.orders import left_to_right
 from planorder.decoding.published import correctors
@@ -62,8 +62,8 @@ def plain_alpha(kind: str, i: int) -> float:
 
 
 PROCESSES: dict[str, Remasking] = {
-    "cap": Remasking(cap(0.2)),
-    "rescale": Remasking(rescale(0.5)),
+    "cap": Remasking(Cap(0.2)),
+    "rescale": Remasking(Rescale(0.5)),
     "conf": Remasking(conf),
     "loop": Remasking(LOOP.sigma, LOOP.alpha),
     "forward_backward": Remasking(forward_backward),
@@ -162,7 +162,7 @@ class Clamped(Remasking):
 
 def conf_over_all(view: StepView, now: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     weight = (-view.committed_prob.double()).softmax(-1)
-    return weight * rescale(1.0)(view, now, after)
+    return weight * Rescale(1.0)(view, now, after)
 
 
 def conf_of_the_surest(view: StepView, now: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
@@ -170,7 +170,7 @@ def conf_of_the_surest(view: StepView, now: torch.Tensor, after: torch.Tensor) -
 
 
 FAULTS: dict[str, tuple[str, Remasking]] = {
-    "vanilla posterior": ("rescale", VanillaPosterior(rescale(0.5))),
+    "vanilla posterior": ("rescale", VanillaPosterior(Rescale(0.5))),
     "gross count": ("forward_backward", Gross(forward_backward)),
     "no negative count": ("dfm", Clamped(dfm)),
     "confidence of clues and blanks too": ("conf", Remasking(conf_over_all)),
@@ -214,7 +214,7 @@ def test_a_step_fills_and_reopens_by_the_posterior(kind: str, view_of) -> None:
     n_fill = int(PROCESSES[kind].budget(view, None)) + n_open
     assert stats.binomtest(n_open, n, sigma).pvalue > 1e-3
     assert stats.binomtest(n_fill, n, (after - (1 - sigma) * now) / (1 - now)).pvalue > 1e-3
-    vanilla = int(VanillaPosterior(rescale(0.5)).budget(view, None)) + int(
+    vanilla = int(VanillaPosterior(Rescale(0.5)).budget(view, None)) + int(
         PROCESSES["rescale"].remask(view, None, None).sum()
     )
     # The test can fail: the vanilla hazard is another one.
@@ -224,7 +224,7 @@ def test_a_step_fills_and_reopens_by_the_posterior(kind: str, view_of) -> None:
     )
 
 
-@pytest.mark.parametrize("sigma", [cap(0.0), rescale(0.0), Psi(kappa=1.0)])
+@pytest.mark.parametrize("sigma", [Cap(0.0), Rescale(0.0), Psi(kappa=1.0)])
 def test_without_remasking_it_is_ancestral_sampling(sigma: Callable) -> None:
     process = Remasking(sigma)
     vanilla = with_options(get_strategy("vanilla"), steps=T)
@@ -288,7 +288,7 @@ def test_one_cell_is_reopened_in_proportion_to_its_odds(view_of) -> None:
 
 
 def test_options_out_of_range_are_named() -> None:
-    for make in (lambda: cap(-1), lambda: rescale(math.inf), lambda: Loop(eta=-0.1)):
+    for make in (lambda: Cap(-1), lambda: Rescale(math.inf), lambda: Loop(eta=-0.1)):
         with pytest.raises(UserInputError, match="eta="):
             make()
     with pytest.raises(UserInputError, match=r"t_on=0\.1, t_off=0\.2"):

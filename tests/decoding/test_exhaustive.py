@@ -16,7 +16,7 @@ from exact_joint import Law, ends, law_of, p_value, passes, random_joint
 from planorder.decoding import Decoded, StepView, Strategy, decode, get_strategy, with_options
 from planorder.decoding.adaptive import EntropyBound
 from planorder.decoding.budgets import Bernoulli, Fixed, Threshold
-from planorder.decoding.correctors import Loop, Psi, Remasking, cap, dfm, forward_backward, rescale
+from planorder.decoding.correctors import Cap, Loop, Psi, Remasking, Rescale, dfm, forward_backward
 from planorder.decoding.picks import Nucleus, Sample, argmax
 from planorder.decoding.remask import never
 from planorder.decoding.testing import HashModel
@@ -65,9 +65,9 @@ CASES: dict[str, tuple] = {
     "threshold, any model": (preset("threshold", budget=Threshold(0.6)), CHAOS, moves.threshold(0.6), 4),
     "entropy bound": (preset("eb_entropy", budget=EntropyBound(0.6)), CHAOS, moves.entropy_bound(0.6), 4),
     "dilated": (preset("dilated"), JOINT, moves.certain(lambda o, p: {0, 2} & set(o) or {1, 3}), 2),
-    "cap": (remasking(Remasking(cap(0.3))), CHAOS, moves.posterior(lambda now, after, most: 0.3, 5), 5),
+    "cap": (remasking(Remasking(Cap(0.3))), CHAOS, moves.posterior(lambda now, after, most: 0.3, 5), 5),
     "rescale": (
-        remasking(Remasking(rescale(0.5))),
+        remasking(Remasking(Rescale(0.5))),
         JOINT,
         moves.posterior(lambda now, after, most: 0.5 * most, 5),
         5,
@@ -171,7 +171,7 @@ def gross(view: StepView, score: torch.Tensor) -> torch.Tensor:
     return CAP.budget(view, score) + CAP.remask(view, score, score).sum(1)
 
 
-CAP = Remasking(cap(0.3))
+CAP = Remasking(Cap(0.3))
 
 FAULTS: dict[str, tuple[str, dict]] = {
     "squared probabilities": ("vanilla", {"pick": Sample(0.5)}),

@@ -30,7 +30,6 @@ from planorder.decoding import (
     priors,
     remask,
 )
-from planorder.decoding.published.scores import maskgit_noise
 from planorder.decoding.random import Uniforms, row_keys
 from planorder.decoding.testing import check_order, check_strategy, small_view
 from puzzles.base import PuzzleBatch, UserInputError
@@ -179,8 +178,8 @@ def acyclic(n_cells: int) -> st.SearchStrategy:
 
 
 sigmas = st.one_of(
-    st.builds(correctors.cap, unit),
-    st.builds(correctors.rescale, unit),
+    st.builds(correctors.Cap, unit),
+    st.builds(correctors.Rescale, unit),
     st.builds(correctors.Psi, unit, unit),
     st.sampled_from([correctors.conf, correctors.forward_backward, correctors.dfm]),
 )
@@ -217,7 +216,6 @@ PARTS: dict[str, Made] = {
     "gumbel": lambda w: st.builds(noise.Gumbel, weight, st.booleans()).map(lambda rule: {"noise": rule}),
     "gaussian": lambda w: st.builds(noise.Gaussian, weight, st.booleans()).map(lambda rule: {"noise": rule}),
     "fading": lambda w: st.builds(planners.FadingGumbel, weight, kappas).map(lambda rule: {"noise": rule}),
-    "maskgit": lambda w: st.just({"noise": maskgit_noise, "budget": budgets.Remaining("cosine")}),
     "remaining": budget(st.builds(budgets.Remaining, st.sampled_from(budgets.SCHEDULES))),
     "blocks": lambda w: st.builds(blocks.Blocks, small).map(lambda see: {"see": see}),
     "graph": lambda w: acyclic(w.n_cells).map(

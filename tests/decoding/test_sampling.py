@@ -18,7 +18,6 @@ from planorder.decoding.budgets import Schedule
 from planorder.decoding.orders import PickedProb, TopProb, neg_entropy
 from planorder.decoding.picks import Nucleus, Sample, argmax
 from planorder.decoding.planners import Line
-from planorder.decoding.published.scores import MASKGIT_TEMPERATURE, maskgit_noise
 from planorder.decoding.testing import HashModel, TableModel, check_order, equal, small_batch, small_view
 from puzzles.base import UserInputError
 
@@ -202,10 +201,10 @@ def test_a_faulty_maskgit_is_caught(fault: dict) -> None:
 
 
 def test_maskgit_noise_fades_linearly_over_the_steps(view_of) -> None:
-    zero = torch.zeros(1, WIDE, dtype=torch.float64)
+    zero, maskgit_noise = torch.zeros(1, WIDE, dtype=torch.float64), get_strategy("maskgit").noise
     for step, size in ((0, 0.75), (2, 0.25)):
         added = maskgit_noise(view_of([[[0.5, 0.5]] * WIDE], [[0] * WIDE], step=step, total=4), zero)[0]
-        assert stats.kstest(added.numpy(), "gumbel_r", args=(0, MASKGIT_TEMPERATURE * size)).pvalue > 1e-3
+        assert stats.kstest(added.numpy(), "gumbel_r", args=(0, 4.5 * size)).pvalue > 1e-3
     last = view_of([[[0.5, 0.5]] * WIDE], [[0] * WIDE], step=3, total=4)
     assert torch.equal(maskgit_noise(last, zero), zero)
 

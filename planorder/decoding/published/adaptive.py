@@ -42,7 +42,8 @@ def klass_one(name: str, among: Callable[[StepView], torch.Tensor], said: str) -
         adaptive.ChosenFirst(adaptive.Stable(0.9, 0.01), among),
         memory=adaptive.KlHistory(2),
         source=f"{KLASS}, unmask_strategy {name.removeprefix('klass_')}",
-        description=f"of the blanks that klass takes for stable {said}, or of all the one of largest p1",
+        description=f"of the blanks with p1 > 0.9 and KL(p_t || p_t-1) < 0.01 in the last two steps {said}, "
+        "or of all the one of largest p1",
         departures=KLASS_DEPARTURES,
     )
 
@@ -90,6 +91,7 @@ PRESETS: dict[str, Strategy] = {
         budget=adaptive.CumulativeError(0.5),
         source="dhruvdcoder/xlm-core (code), its setting for Sudoku; after arXiv:2505.24857",
         description="the most blanks, by falling p1, with sum (1 - p1) - max (1 - p1) < 0.5, at least one",
+        departures="no end after 81 steps (max_steps there)",
         cost="1 to n",
     ),
     "credit": Strategy(

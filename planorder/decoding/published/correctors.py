@@ -42,13 +42,13 @@ WINO = lookahead.Wino()
 PRESETS: dict[str, Strategy] = {
     "remdm_cap": remasking(
         "remdm_cap",
-        correctors.Remasking(correctors.cap(0.008)),
+        correctors.Remasking(correctors.Cap(0.008)),
         f"{REMDM} (ReMDM-cap)",
         "masks each filled cell again with probability min(0.008, sigma_max)",
     ),
     "remdm_rescale": remasking(
         "remdm_rescale",
-        correctors.Remasking(correctors.rescale(0.015)),
+        correctors.Remasking(correctors.Rescale(0.015)),
         f"{REMDM} (ReMDM-rescale)",
         "masks each filled cell again with probability 0.015 sigma_max",
     ),
@@ -94,8 +94,9 @@ PRESETS: dict[str, Strategy] = {
         source="arXiv:2605.22765 (leave-one-out corrector of DiscreteDDIM)",
         description="ancestral steps, likeliest values; in each, one filled cell is reopened, drawn by "
         "Gumbel-top-k of -(log p(held) - log p(likeliest other))",
-        departures="masks instead of uniform noise; the cell is filled in a later step, not drawn anew at "
-        "once; margins are those of the model on visible cells, without conversion to leave-one-out",
+        departures="one corrector step, where the default is none; masks instead of uniform noise; the cell "
+        "is filled in a later step, not drawn anew at once; margins are those of the model on visible cells, "
+        "without conversion to leave-one-out",
         cost="up to T",
     ),
     "wino": Strategy(

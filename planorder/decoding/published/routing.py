@@ -20,6 +20,7 @@ NOISE = 0.5
 MGDM_STEPS = 20
 """T of MGDM's scripts for Sudoku; 64 elsewhere."""
 UP_TO_T = "up to T"
+HELD = "filled cells are scored by the value they hold, not by one drawn anew"
 
 
 def rdm(name: str, kappa: str, coefficient: float | None) -> Strategy:
@@ -34,7 +35,8 @@ def rdm(name: str, kappa: str, coefficient: float | None) -> Strategy:
         steps=PAPER_STEPS,
         source=RDM,
         description=f"masks the floor(n (1 - kappa)) cells of least log p1{fades}, filled or not; {kappa}",
-        departures="time is no input of the model; the coefficient is MGDM's, as RDM leaves it to its user",
+        departures="50 steps, where its decoding takes 10; time is no input of the model"
+        + ("" if coefficient is None else "; the coefficient is MGDM's, as RDM leaves it to its user"),
         cost=UP_TO_T,
     )
 
@@ -51,7 +53,7 @@ def rdm_conditional(name: str, kappa: str) -> Strategy:
     )
 
 
-def p2(name: str, q: str, eta: float, description: str) -> Strategy:
+def p2(name: str, q: str, eta: float, description: str, departures: str = HELD) -> Strategy:
     """P2 with one of its scores q, eta and the linear schedule; values are sampled."""
     pick = picks.Sample(1.0)
     return Strategy(
@@ -64,7 +66,7 @@ def p2(name: str, q: str, eta: float, description: str) -> Strategy:
         source=P2,
         description=f"{description}; masks the floor(n (1 - kappa)) cells of least score, q on blanks and "
         f"{eta:g} q on filled cells",
-        departures="filled cells are scored by the value they hold, not by one drawn anew",
+        departures=departures,
         cost=UP_TO_T,
     )
 
@@ -101,6 +103,13 @@ PRESETS: dict[str, Strategy] = {
     ),
     "p2_ancestral": p2("p2_ancestral", "random", 0.0, "random q, so filled cells stay"),
     "p2_greedy": p2("p2_greedy", "log_prob", 1.0, "q = log p of the value"),
-    "p2_margin": p2("p2_margin", "margin", 1.0, "q = log of the value's lead over the likeliest other"),
+    "p2_margin": p2(
+        "p2_margin",
+        "margin",
+        1.0,
+        "q = log of the value's lead over the likeliest other",
+        f"the lead is one of probabilities, log(p(value) - p(other)) < 0, where the source takes log p1 - "
+        f"log p2 > 0 of the two likeliest; {HELD}",
+    ),
     "p2_dfm": p2("p2_dfm", "random", 1.0, "random q, so that filled cells are masked as easily as blanks"),
 }

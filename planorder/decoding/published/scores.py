@@ -13,8 +13,6 @@ largest is one draw (Gumbel-max) and, given it, the rest are as if drawn from th
 
 from __future__ import annotations
 
-import torch
-
 from planorder.decoding import (
     adaptive,
     blocks,
@@ -27,23 +25,11 @@ from planorder.decoding import (
     priors,
 )
 from planorder.decoding.strategies import Strategy
-from planorder.decoding.view import StepView
 
 UPO = "arXiv:2510.05725 (UPO, reference policies)"
 REASON = "VAST-UVA/dLLM_Reason (code, no paper)"
 MASKGIT_STEPS = 16
-MASKGIT_TEMPERATURE = 4.5
 ROW = 9
-
-
-def maskgit_noise(view: StepView, score: torch.Tensor) -> torch.Tensor:
-    """score + 4.5 (1 - r) Gumbel(0, 1), r = (step + 1) / T (arXiv:2202.04200): float64 ``[batch, cells]``.
-
-    4.5 is the ``choice_temperature`` of the class-conditional models; the function's own default is 1.
-    """
-    size = MASKGIT_TEMPERATURE * (1 - (view.step + 1).double() / view.total_steps)
-    return score + size[:, None] * noise.Gumbel(1.0)(view, torch.zeros_like(score))
-
 
 PRESETS: dict[str, Strategy] = {
     "right_to_left": Strategy(
@@ -99,14 +85,14 @@ PRESETS: dict[str, Strategy] = {
     "maskgit": Strategy(
         "maskgit",
         orders.PickedProb(picks.Sample(1.0)),
-        noise=maskgit_noise,
+        noise=planners.FadingGumbel(4.5, "linear"),
         budget=budgets.Remaining("cosine"),
         pick=picks.Sample(1.0),
         steps=MASKGIT_STEPS,
         source="arXiv:2202.04200 (MaskGIT)",
         description="values sampled first, blanks by log p(value) + 4.5 (1 - r) Gumbel, r = (i + 1) / T; "
         "floor(cos(pi/2 r) n) of the n blanks stay masked, at least one is filled; T = 16",
-        departures="temperature 4.5 of the class-conditional models, where the function's own default is 1",
+        departures="choice_temperature 4.5 of the class-conditional models; 1 is the function's own",
         cost="at most min(T, n)",
     ),
     "dream_alg_temp": Strategy(
@@ -115,7 +101,8 @@ PRESETS: dict[str, Strategy] = {
         noise=noise.Gumbel(0.1),
         source="arXiv:2508.15487 (Dream, alg entropy with alg_temp); arXiv:1903.06059 (Gumbel-top-k)",
         description="a blank drawn from softmax(-H / 0.1), likeliest value",
-        departures="alg_temp 0.1 and likeliest values: Dream's default is 0 (neg_entropy), and its example "
+        departures="one cell a step, where 512 steps with eps 1e-3 say how many; alg_temp 0.1 and likeliest "
+        "values: Dream's default is 0 (neg_entropy), and its example "
         "samples values at temperature 0.2. Dream counts the blanks of the batch; here a row counts its own",
     ),
     "softmax_confidence": Strategy(
