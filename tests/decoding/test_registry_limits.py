@@ -16,8 +16,9 @@ from planorder.decoding.lookahead import LookAhead
 from planorder.decoding.orders import MODEL_FREE, TopProb, neg_entropy
 from planorder.decoding.picks import Sample, argmax
 from planorder.decoding.planners import Line
-from planorder.decoding.remask import never
+from planorder.decoding.remask import never, route
 from planorder.decoding.testing import HashModel, TableModel, equal, small_batch, small_view
+from puzzles.base import UserInputError
 
 BATCH, MODEL = small_batch(7, n_cells=10), HashModel(4)
 N_CELLS = BATCH.clues.shape[1]
@@ -184,6 +185,48 @@ def test_ties_go_to_the_lowest_cell_and_chance_is_where_it_is_said(strategy: Str
 def test_an_unstable_order_is_caught() -> None:
     highest = base("top_prob", order=lambda view: TopProb()(view) + 1e-12 * torch.arange(N_CELLS))
     assert not ties_to_the_lowest(highest)
+
+
+def sure_where_filled(order: Callable) -> Callable:
+    """The order with +inf on filled cells, as the confidence sampler of Halton-MaskGIT has it."""
+    return lambda view: order(view).masked_fill(~view.blank, torch.inf)
+
+
+KEEPING = [strategy for strategy in SHORT if strategy.remask is never]
+
+
+def fills_blanks_alone(strategy: Strategy) -> bool:
+    """Whether what filled cells score, and be it +inf, changes nothing in what is decoded."""
+    found = decode(MODEL, BATCH, strategy, seed=1)
+    return equal(
+        found, decode(MODEL, BATCH, replace(strategy, order=sure_where_filled(strategy.order)), seed=1)
+    )
+
+
+@pytest.mark.parametrize("strategy", KEEPING, ids=lambda strategy: strategy.name)
+def test_filled_cells_of_infinite_score_are_not_filled_again(strategy: Strategy) -> None:
+    assert fills_blanks_alone(strategy)
+    assert fills_blanks_alone(with_options(strategy, noise="gumbel:0.5:annealed"))
+
+
+def best_of_all(view: StepView, score: torch.Tensor) -> torch.Tensor:
+    """As many as share the best score, filled cells among them."""
+    return (score == score.amax(1, keepdim=True)).sum(1)
+
+
+def test_a_rule_that_counts_filled_cells_is_caught() -> None:
+    assert not fills_blanks_alone(base("top_prob", budget=best_of_all))
+    with pytest.raises(UserInputError, match="inf or nan"):  # the best score of all, not of the blanks
+        fills_blanks_alone(base("top_prob", noise=lambda view, score: score - score.amax(1, keepdim=True)))
+
+
+def test_a_routing_rule_keeps_what_scores_infinitely() -> None:
+    """Rules that rank filled cells too keep those, and fill every blank all the same."""
+    for strategy in SHORT:
+        if strategy.remask is route:
+            found = decode(MODEL, BATCH, replace(strategy, order=sure_where_filled(strategy.order)))
+            assert not found.reopened.any()
+            assert ((found.step >= 0) == BATCH.blank).all()
 
 
 UNSURE = ("pc_sampler", "random_among_top_5", "lookum", "lookahead_margin")
