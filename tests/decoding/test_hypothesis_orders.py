@@ -1,20 +1,18 @@
-"""The promises of every class of rule on random puzzles, states, logits and parameters.
-
-One to nine cells, two to five values, one to six rows; logits with exact ties and with -1e4 among them.
-"""
+"""The promises of every class of rule and of every preset, on random puzzles, states, logits and parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import fields, replace
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from worlds import FEW, World, holds, tries, worlds
 
 from planorder.decoding import (
+    PRESETS,
     StepView,
     Strategy,
     adaptive,
@@ -29,83 +27,10 @@ from planorder.decoding import (
     planners,
     priors,
     remask,
+    with_options,
 )
-from planorder.decoding.random import Uniforms, row_keys
-from planorder.decoding.testing import check_order, check_strategy, small_view
-from puzzles.base import PuzzleBatch, UserInputError
-
-FEW = settings(
-    max_examples=6,
-    deadline=None,
-    derandomize=True,
-    report_multiple_bugs=False,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-PALETTES = ((0.0, 3.0), (0.0, 1e-3, 1.0), (-1e4, 0.0, 5.0), (0.0,), (-1e4, 1e4), (-2.0, 0.5, 4.0, 6.0))
-
-
-@dataclass(frozen=True)
-class Palette:
-    """A model whose logits are drawn from few numbers, so that many are equal and some are extreme."""
-
-    n_values: int
-    numbers: tuple[float, ...]
-    seed: int = 0
-
-    def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
-        keys = row_keys(tokens, self.seed)
-        draw = Uniforms(keys, torch.zeros_like(keys), tokens.shape[1])("logits", self.n_values)
-        return torch.tensor(self.numbers)[(draw * len(self.numbers)).long()]
-
-
-@dataclass(frozen=True)
-class World:
-    """What a rule is tried on."""
-
-    n_cells: int
-    n_values: int
-    batch: PuzzleBatch
-    model: Palette
-    view: StepView
-
-
-@st.composite
-def worlds(draw: st.DrawFn) -> World:
-    n, n_cells, n_values = draw(st.integers(1, 6)), draw(st.integers(1, 9)), draw(st.integers(2, 5))
-    seed, share = draw(st.integers(0, 2**16)), draw(st.sampled_from([0.0, 0.3, 0.7, 1.0]))
-    rng = np.random.default_rng(seed)
-    solution = rng.integers(1, n_values + 1, (n, n_cells)).astype(np.int8)
-    is_clue = rng.random((n, n_cells)) < share
-    rank = np.argsort(np.argsort(rng.random((n, n_cells)) + is_clue, axis=1), axis=1)
-    batch = PuzzleBatch(
-        family="noise-v1",
-        clues=np.where(is_clue, solution, 0).astype(np.int8),
-        solution=solution,
-        rank=np.where(is_clue, -1, rank).astype(np.int16),
-        technique=np.zeros((n, n_cells), np.int8),
-        hardest=np.zeros(n, np.int8),
-        index=np.arange(n),
-        unique=draw(st.booleans()),
-    )
-    model = Palette(n_values, draw(st.sampled_from(PALETTES)), seed)
-    view = small_view(batch, n_values, seed)
-    assert isinstance(view.uniform, Uniforms)
-    total = draw(st.integers(1, 12))
-    step = torch.full_like(view.step, draw(st.integers(0, total - 1)))
-    before = replace(model, seed=seed + 1)(view.tokens).log_softmax(-1) if draw(st.booleans()) else None
-    narrow = torch.from_numpy(rng.random((n, n_cells)) < draw(st.sampled_from([0.5, 1.0])))
-    view = replace(
-        view,
-        log_probs=model(view.tokens).log_softmax(-1),
-        previous_log_probs=before,
-        allowed=view.blank & narrow,
-        step=step,
-        total_steps=total,
-        uniform=replace(view.uniform, step=step),
-        evaluate=lambda ahead: model(ahead.flatten(0, -2)).log_softmax(-1).unflatten(0, ahead.shape[:-1]),
-    )
-    return World(n_cells, n_values, batch, model, view)
-
+from planorder.decoding.testing import check_order
+from puzzles.base import UserInputError
 
 unit = st.floats(0.01, 1.0)
 weight = st.sampled_from([0.0, 0.1, 1.0, 20.0])
@@ -238,15 +163,6 @@ PARTS: dict[str, Made] = {
 }
 
 
-def holds(world: World, **choices) -> None:
-    """Raises `AssertionError` unless a strategy of these choices keeps its promises in a world."""
-    strategy = replace(Strategy("s", orders.TopProb()), **choices)
-    if strategy.remask is not remask.never and strategy.steps is None:
-        strategy = replace(strategy, steps=6)
-    reads_filled = isinstance(strategy.order, planners.PathScore)
-    check_strategy(strategy, view=world.view, batch=world.batch, model=world.model, reads_filled=reads_filled)
-
-
 @pytest.mark.parametrize("made", ORDERS.values(), ids=ORDERS.keys())
 @FEW
 @given(world=worlds(), data=st.data())
@@ -272,6 +188,43 @@ def test_choices_of_any_two_kinds_keep_their_promises(world: World, data: st.Dat
     holds(world, **choices)
 
 
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS.keys())
+@settings(FEW, max_examples=3)
+@given(world=worlds())
+def test_presets_keep_their_promises(preset: Strategy, world: World) -> None:
+    holds(world, **choices_of(preset))
+
+
+@settings(FEW, max_examples=25)
+@given(world=worlds(), data=st.data())
+def test_presets_keep_their_promises_with_options(world: World, data: st.DataObject) -> None:
+    """Any preset, in any number of steps, with noise and sampled values."""
+    options = {
+        "steps": data.draw(st.none() | small),
+        "noise": data.draw(st.sampled_from([None, "none", "gumbel:0.5", "gaussian:0.1:annealed"])),
+        "temperature": data.draw(st.sampled_from([None, 1.0, 0.2])),
+    }
+    holds(world, **choices_of(with_options(PRESETS[data.draw(st.sampled_from(sorted(PRESETS)))], **options)))
+
+
+def choices_of(strategy: Strategy) -> dict:
+    """A strategy's choices, in at most six steps."""
+    held = {field.name: getattr(strategy, field.name) for field in fields(strategy)}
+    return held | {"steps": None if strategy.steps is None else min(strategy.steps, 6)}
+
+
+@pytest.mark.parametrize("name", ["top_margin", "klass", "mgdm", "remdm_cap", "wino", "info_gain"])
+def test_a_fault_in_a_preset_is_found(name: str) -> None:
+    """A number of cells that depends on the first row of the batch."""
+    preset = PRESETS[name]
+
+    def budget(view: StepView, score: torch.Tensor) -> torch.Tensor:
+        return preset.budget(view, score) + view.blank.sum(1)[:1]
+
+    with pytest.raises(AssertionError):
+        tries(choices_of(replace(preset, budget=budget)))
+
+
 def odds(view: StepView) -> torch.Tensor:
     """Infinite where a cell is certain."""
     p = orders.TopProb()(view)
@@ -293,13 +246,8 @@ FAULTS: dict[str, dict] = {
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 def test_a_fault_is_found(fault: dict) -> None:
-    @settings(FEW, max_examples=60, phases=[Phase.generate])
-    @given(world=worlds())
-    def tries(world: World) -> None:
-        holds(world, **fault)
-
     with pytest.raises((AssertionError, UserInputError)):
-        tries()
+        tries(fault)
 
 
 @pytest.mark.parametrize("order", [odds, least_of_three])
