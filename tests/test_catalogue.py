@@ -11,7 +11,7 @@ import pytest
 
 from planorder import __main__ as entrance
 from planorder import catalogue
-from planorder.decoding import PRESETS
+from planorder.decoding import PRESETS, published
 from planorder.decoding.learned import SOURCES
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -76,6 +76,31 @@ def test_the_page_of_all_orders_is_what_the_command_prints(
 ) -> None:
     call(monkeypatch, "orders", "--style", "markdown")
     assert capsys.readouterr().out in (DOCS / "all-orders.md").read_text()
+
+
+LEFT_OUT = ("adaptive_dag", "adaptive_dynamic", "A-CFG", "DDPD", "DPRM", "PRISM", "Prism ", "ProSeCo", "PTRM")
+LEFT_OUT += (
+    "``mean``",
+    "planner",
+    "thresholds of KLASS",
+    "FlexMDM",
+    "CoRe",
+    "T2M",
+    "Saber",
+    "RemeDi",
+    "LoMDM",
+)
+"""Published rules that are no presets."""
+
+
+def test_the_strategies_are_counted_and_what_is_left_out_is_listed() -> None:
+    readme, changes = (DOCS.parent.joinpath(name).read_text() for name in ("README.md", "CHANGELOG.md"))
+    assert f"# {len(PRESETS) + len(SOURCES)} strategies: rule" in readme
+    assert f"- {len(PRESETS)} published decoding rules" in changes
+    listed = (DOCS / "all-orders.md").read_text().split("## Left out, and why")[1]
+    for name in LEFT_OUT:
+        assert name in str(published.__doc__), name
+        assert name.replace("``", "`") in listed, name
 
 
 def test_an_unknown_command_and_none(
