@@ -10,7 +10,7 @@ from typing import Literal
 import pandas as pd
 import tyro
 
-from planorder.bench import Bench, chosen_strategies
+from planorder.choices import chosen_strategies, chosen_tiers, listed
 from planorder.console import (
     DeviceName,
     command_line,
@@ -19,7 +19,7 @@ from planorder.console import (
     resumable,
     use_all_cores,
 )
-from planorder.frontier import decode_settings, measured
+from planorder.jobs import decode_settings, measured
 from planorder.models import parameter_count
 from planorder.models.checkpoint import LoadedModel, load_model, weights_digest
 from planorder.reproductions.plan import Report, finish
@@ -27,7 +27,6 @@ from planorder.results.plotting import Measure, measure_of
 from planorder.results.points import open_points
 from planorder.results.reproduce_figures import ablation_heat_map
 from planorder.results.tables import percent, text_table
-from planorder.sweep import chosen_tiers, listed
 from planorder.train import Train, training_puzzles
 from planorder.training.data import TrainingData
 from planorder.training.loop import WEIGHTS, train
@@ -146,7 +145,7 @@ def run_ablation(args: Ablation) -> None:
         raise UserInputError("--scale paper trains on a GPU, and PyTorch sees none here: give --scale cpu")
     tiers = chosen_tiers(args.tiers, family)
     chosen, out = recipes(args, family), args.out or Path(f"runs/ablation-{family.name}")
-    strategies = chosen_strategies(Bench(args.family, orders=args.orders))
+    strategies = chosen_strategies(args.orders, family)
     first = next(iter(chosen.values()))
     settings = {
         "command": "ablation",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -12,13 +11,10 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from planorder.bench import ORDERS, Bench, chosen_strategies, run_job
+from planorder.choices import chosen_strategies, chosen_tiers, listed, masked_network
 from planorder.console import (
     DeviceName,
     command_line,
-    default_batch_size,
-    precision_name,
-    progress_bar,
     resolve_device,
     resumable,
     use_all_cores,
@@ -26,18 +22,15 @@ from planorder.console import (
 from planorder.decoding import Strategy, with_options
 from planorder.decoding.adaptive import BestOfRuns, CumulativeError, EntropyBound, Factor, Stable
 from planorder.decoding.budgets import SCHEDULED, Threshold
-from planorder.decoding.picks import argmax
-from planorder.models.checkpoint import LoadedModel, weights_digest
+from planorder.jobs import decode_settings, measured
+from planorder.models.checkpoint import weights_digest
 from planorder.results.analysis_figures import CELLS, STEPS, accuracy_frontier
-from planorder.results.evaluate import Outcome
 from planorder.results.files import atomic_write, csv_bytes
 from planorder.results.plotting import measure_of, save
-from planorder.results.points import PointFolder, open_points
-from planorder.results.resampling import t_interval
-from planorder.results.tables import per_puzzle, percent, summarise, text_table, with_cell_interval
-from planorder.sweep import chosen_tiers, listed, masked_network
+from planorder.results.points import open_points
+from planorder.results.tables import percent, text_table
 from puzzles import get_family
-from puzzles.base import PuzzleBatch, UserInputError
+from puzzles.base import AbstractFamily, UserInputError
 
 EXAMPLES = """  python -m planorder.frontier sudoku
   python -m planorder.frontier sudoku --n 1000 --tiers hard --model shallow --out runs/frontier-shallow
@@ -97,30 +90,6 @@ class Frontier:
     """folder to write, or to go on with (default: runs/frontier-FAMILY)"""
 
 
-def frontier_of(bench: Bench) -> Frontier:
-    """What ``python -m planorder.bench FAMILY --frontier`` asks for.
-
-    Raises:
-        UserInputError: an option of the table that a frontier has no use for.
-    """
-    for name in ("puzzles", "steps", "k", "noise", "pick"):
-        if getattr(bench, name) is not None:
-            raise UserInputError(
-                f"--{name} with --frontier: expected none; a frontier has settings of its own"
-            )
-    if bench.protocol != "plain" or bench.overwrite or bench.best_of > 1:
-        raise UserInputError(
-            "--protocol, --best-of and --overwrite with --frontier: expected none; name another --out"
-        )
-    names = ("family", "checkpoint", "n", "seed", "device", "precision", "batch_size", "out")
-    kept: dict[str, Any] = {name: value for name in names if (value := getattr(bench, name)) is not None}
-    if bench.models is not None:
-        kept["model"] = bench.models
-    if bench.orders != ",".join(ORDERS):
-        kept["orders"] = bench.orders
-    return Frontier(**kept)
-
-
 def tuned(part: Part, kind: type, name: str, value: float) -> Part:
     """``part`` with that field of every such part in it set, as where an order and a budget agree."""
     if not is_dataclass(part) or isinstance(part, type):
@@ -145,76 +114,19 @@ def settings_of(strategy: Strategy, steps: Sequence[int], ks: Sequence[int] = ()
     return turned or {(NO_DIAL, None): strategy}
 
 
-def jobs_of(args: Frontier, tiers: Sequence[str]) -> list[tuple[dict[str, Any], Strategy]]:
+def jobs_of(args: Frontier, family: AbstractFamily) -> list[tuple[dict[str, Any], Strategy]]:
     """All points, by tier, strategy, dial and value, with their strategies."""
     steps = [int(value) for value in listed(args.steps, "steps")]
     ks = [int(value) for value in listed(args.ks, "ks")]
     if not steps and not ks:
         raise UserInputError(f"--steps {args.steps!r}: expected whole numbers with commas, e.g. 50,20")
-    dialled = [(s.name, settings_of(s, steps, ks)) for s in chosen_strategies(bench_of(args))]
+    dialled = [(s.name, settings_of(s, steps, ks)) for s in chosen_strategies(args.orders, family)]
     return [
         ({"tier": tier, "strategy": name, "dial": dial, "value": value}, strategy)
-        for tier in tiers
+        for tier in chosen_tiers(args.tiers, family)
         for name, settings in dialled
         for (dial, value), strategy in settings.items()
     ]
-
-
-def bench_of(args: Frontier) -> Bench:
-    """The same request to the table, whose strategies and networks these are."""
-    return Bench(
-        args.family, orders=args.orders, models=args.model, checkpoint=args.checkpoint, seed=args.seed
-    )
-
-
-def row_of(outcome: Outcome, point: dict[str, Any]) -> dict[str, Any]:
-    """The row of a point, without ``on_frontier``."""
-    (row,) = with_cell_interval(summarise([outcome]), per_puzzle([outcome])).to_dict("records")
-    _, low, high = t_interval(outcome.rows["passes"])
-    found = {str(name): value for name, value in row.items()} | point
-    found |= {"passes_low": low, "passes_high": high}
-    return {name: found[name] for name in (*point, *COLUMNS) if name in found}
-
-
-def decode_settings(
-    n: int, seed: int, device: str, precision: str = "auto", batch_size: int | None = None
-) -> dict[str, Any]:
-    """What `measured` reads of a folder's config, and the version; ``device`` as `resolve_device` gave it."""
-    return {
-        "planorder": version("planorder"),
-        "n": n,
-        "seed": seed,
-        "device": device,
-        "precision": precision_name(precision, device),
-        "batch_size": batch_size or default_batch_size(device),
-    }
-
-
-def measured(
-    jobs: Sequence[tuple[dict[str, Any], LoadedModel, Strategy | None]], folder: PointFolder, label: str
-) -> list[dict[str, Any]]:
-    """The rows of all points; those that the folder has not yet are decoded and written, under one bar.
-
-    A point says its tier. Where solutions are many, values that would be the likeliest are sampled, as in the
-    table. Of the folder's config it reads `decode_settings`.
-    """
-    config, missing = folder.config, [job for job in jobs if folder.read(job[0]) is None]
-    batches: dict[tuple[str, str], PuzzleBatch] = {}
-    n, wanted = config["n"], {(loaded.family.name, point["tier"]) for point, loaded, _ in missing}
-    with progress_bar(n * (len(missing) + len(wanted)), label) as advance:
-        for point, loaded, strategy in missing:
-            family, tier = loaded.family, point["tier"]
-            if (family.name, tier) not in batches:
-                batch = family.generate("test", tier, n, workers=2, progress=advance)
-                batches[family.name, tier] = batch
-            if strategy is not None and strategy.pick is argmax and not family.unique:
-                strategy = with_options(strategy, pick="sample")
-            heat = float(not family.unique)
-            options = (config["seed"], config["device"], config["precision"], config["batch_size"], heat)
-            outcome = run_job((tier, loaded, strategy), batches[family.name, tier], *options, advance)
-            folder.write(point, row_of(outcome, point))
-    rows = [folder.read(point) for point, *_ in jobs]
-    return [row for row in rows if row is not None]
 
 
 def pareto(passes: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
@@ -260,8 +172,7 @@ def run_frontier(args: Frontier) -> None:
     """Checks what was asked, decodes what is missing, writes table and figures, prints the table."""
     use_all_cores()
     family, device = get_family(args.family), resolve_device(args.device)
-    tiers = chosen_tiers(args.tiers, family)
-    jobs, loaded = jobs_of(args, tiers), masked_network(bench_of(args))
+    jobs, loaded = jobs_of(args, family), masked_network(family, args.model, args.checkpoint)
     if args.n < 1 or (args.batch_size is not None and args.batch_size < 1):
         raise UserInputError(f"--n {args.n}, --batch-size {args.batch_size}: expected at least 1 puzzle")
     config = {

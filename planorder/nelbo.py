@@ -14,7 +14,7 @@ import pandas as pd
 import tyro
 from tabulate import tabulate
 
-from planorder.bench import Bench, chosen_puzzles
+from planorder.choices import chosen_puzzles, listed, masked_network
 from planorder.console import (
     DeviceName,
     command_line,
@@ -27,7 +27,6 @@ from planorder.models.checkpoint import LoadedModel, weights_digest
 from planorder.results.files import csv_bytes
 from planorder.results.resampling import percentile_interval, resampled_sums
 from planorder.results.runs import RunFolder
-from planorder.sweep import listed, masked_network
 from planorder.training.likelihood import Score, by_margin, chain_rule, masked_bound
 from planorder.training.objectives.weighted import WeightedObjective
 from puzzles import get_family
@@ -160,9 +159,8 @@ def run_nelbo(args: Nelbo) -> None:
     if args.repeats < 1:
         raise UserInputError(f"--repeats {args.repeats}: expected at least 1")
     orders, family = listed(args.orders, "orders", ORDERS), get_family(args.family)
-    bench = Bench(args.family, n=args.n, models=args.model, checkpoint=args.checkpoint, puzzles=args.puzzles)
-    loaded = masked_network(bench)
-    batches, parts = chosen_puzzles(bench, family), []
+    loaded = masked_network(family, args.model, args.checkpoint)
+    batches, parts = chosen_puzzles(family, args.n, args.puzzles), []
     passes = [args.repeats * len(batch) + len(orders) * batch.blank.sum() for batch in batches.values()]
     config = {**vars(args), "weights": weights_digest(loaded.model)}
     with RunFolder(args.out, config, args.overwrite) if args.out else nullcontext() as run:

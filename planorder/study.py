@@ -12,7 +12,7 @@ import torch
 import tyro
 from tabulate import tabulate
 
-from planorder.bench import Bench, chosen_strategies
+from planorder.choices import chosen_strategies, chosen_tiers, listed, masked_network
 from planorder.console import (
     DeviceName,
     command_line,
@@ -24,12 +24,11 @@ from planorder.decoding import Strategy, with_options
 from planorder.frontier import (
     CHOSEN,
     Frontier,
-    decode_settings,
     format_frontier,
-    measured,
     on_front,
     run_frontier,
 )
+from planorder.jobs import decode_settings, measured
 from planorder.models import RelationalConfig, build_model
 from planorder.models.checkpoint import LoadedModel, weights_digest
 from planorder.results.analysis_figures import accuracy_frontier
@@ -37,7 +36,7 @@ from planorder.results.files import atomic_write, csv_bytes
 from planorder.results.plotting import Measure, measure_of, save
 from planorder.results.points import open_points
 from planorder.results.study_figures import study_lines
-from planorder.sweep import LOGITS, NO_NOISE, Point, chosen_tiers, listed, masked_network, strategy_of
+from planorder.sweep import LOGITS, NO_NOISE, Point, strategy_of
 from puzzles import get_family
 from puzzles.base import AbstractFamily, UserInputError
 
@@ -120,7 +119,7 @@ def noise_points(args: Study) -> Iterator[tuple[dict[str, Any], Strategy]]:
 
 def strategies_of(args: Study) -> list[Strategy]:
     """Those that were asked for, or the study's own."""
-    return chosen_strategies(Bench(args.family, orders=args.orders or ORDERS[args.name]))
+    return chosen_strategies(args.orders or ORDERS[args.name], get_family(args.family))
 
 
 def depth_points(args: Study) -> Iterator[tuple[dict[str, Any], Strategy]]:
@@ -146,13 +145,13 @@ def with_turns(loaded: LoadedModel, turns: int) -> LoadedModel:
     return replace(loaded, model=model.eval(), config=config)
 
 
-def networks(args: Study) -> dict[str, LoadedModel]:
+def networks(args: Study, family: AbstractFamily) -> dict[str, LoadedModel]:
     """The networks of a study by the name of their lines."""
     if not args.checkpoints:
-        found = masked_network(Bench(args.family, models=args.model))
+        found = masked_network(family, args.model)
         return {found.name: found}
     names = folder_names(args.checkpoints)
-    loaded = [masked_network(Bench(args.family, checkpoint=path)) for path in args.checkpoints]
+    loaded = [masked_network(family, args.model, path) for path in args.checkpoints]
     return dict(zip(names, loaded, strict=True))
 
 
@@ -197,7 +196,7 @@ def run_study(args: Study) -> None:
         return run_parallel(args, out)
     use_all_cores()
     family, device = get_family(args.family), resolve_device(args.device)
-    found = networks(args)
+    found = networks(args, family)
     jobs, measure = jobs_of(args, family, found), measure_of(family)
     config = {
         "command": f"study {args.name}",

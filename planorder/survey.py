@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from planorder.bench import Bench, chosen_strategies
 from planorder.catalogue import chosen as catalogued
+from planorder.choices import chosen_strategies, listed, masked_network
 from planorder.console import (
     DeviceName,
     command_line,
@@ -19,15 +19,15 @@ from planorder.console import (
 )
 from planorder.decoding import Strategy
 from planorder.decoding.learned import suits
-from planorder.frontier import decode_settings, measured
+from planorder.jobs import decode_settings, measured
 from planorder.models.checkpoint import weights_digest
 from planorder.results.files import atomic_write, csv_bytes
 from planorder.results.plotting import Measure, measure_of, save
 from planorder.results.points import open_points
 from planorder.results.study_figures import survey_figure
 from planorder.results.tables import percent, text_table
-from planorder.sweep import listed, masked_network
-from puzzles.base import UserInputError
+from puzzles import get_family
+from puzzles.base import AbstractFamily, UserInputError
 
 EXAMPLES = """  python -m planorder survey
   python -m planorder survey --families sudoku --n 1000 --out runs/survey-1000
@@ -55,12 +55,10 @@ class Survey:
     """folder to write, or to go on with: a folder a family in it"""
 
 
-def strategies_of(args: Survey, family: str) -> list[Strategy]:
+def strategies_of(args: Survey, family: AbstractFamily) -> list[Strategy]:
     """The strategies that are asked for; of "all" without the heads that were taught on other puzzles."""
-    if args.orders != ALL:
-        return chosen_strategies(Bench(family, orders=args.orders))
-    names = [strategy.name for strategy in catalogued(()) if suits(strategy.name, family)]
-    return chosen_strategies(Bench(family, orders=",".join(names)))
+    suitable = (strategy.name for strategy in catalogued(()) if suits(strategy.name, family.name))
+    return chosen_strategies(",".join(suitable) if args.orders == ALL else args.orders, family)
 
 
 def run_survey(args: Survey) -> None:
@@ -71,12 +69,12 @@ def run_survey(args: Survey) -> None:
     names = listed(args.families, "families")
     if not names:
         raise UserInputError(f"--families {args.families!r}: expected names with commas, e.g. sudoku,zebra")
-    asked = {
-        name: (strategies_of(args, name), masked_network(Bench(name, models=args.model))) for name in names
-    }
+    asked = [
+        (family, strategies_of(args, family), masked_network(family, args.model))
+        for family in map(get_family, names)
+    ]
     device = resolve_device(args.device)
-    for name, (strategies, loaded) in asked.items():
-        family = loaded.family
+    for family, strategies, loaded in asked:
         config = {"command": "survey", "family": family.version, "weights": weights_digest(loaded.model)}
         config |= decode_settings(args.n, args.seed, device)
         jobs: list[tuple[dict[str, Any], Any, Strategy]] = [
@@ -84,9 +82,9 @@ def run_survey(args: Survey) -> None:
             for strategy in strategies
             for tier in family.tiers
         ]
-        out, measure = args.out / name, measure_of(family)
+        out, measure = args.out / family.name, measure_of(family)
         with open_points(out, config) as folder, resumable(args.out):
-            table = ranked(pd.DataFrame(measured(jobs, folder, f"survey {name}")), measure)
+            table = ranked(pd.DataFrame(measured(jobs, folder, f"survey {family.name}")), measure)
             atomic_write(out / "survey.csv", csv_bytes(table))
             save(survey_figure(table, measure), out / "survey.png")
         print(f"{format_survey(table, measure)}\n\n{measure.long} %, {measure.bars}, n = {args.n} a tier")

@@ -12,22 +12,28 @@ import torch
 import tyro
 from tabulate import tabulate
 
-from planorder.bench import Bench, chosen_models, decode_all
-from planorder.console import DeviceName, command_line, progress_bar, resolve_device, use_all_cores
+from planorder.choices import listed, masked_network
+from planorder.console import (
+    DeviceName,
+    command_line,
+    default_batch_size,
+    precision_name,
+    progress_bar,
+    resolve_device,
+    use_all_cores,
+)
 from planorder.decoding import StepView, Strategy, get_strategy, with_options
 from planorder.decoding.budgets import Fixed
 from planorder.decoding.noise import Gaussian, Gumbel, parse_noise
 from planorder.decoding.orders import TopMargin, TopProb
-from planorder.models import AutoregressiveModel
-from planorder.models.checkpoint import LoadedModel
-from planorder.models.forward_process import check_masked
+from planorder.jobs import Decoding, Job, decode_all
 from planorder.results.files import csv_bytes
 from planorder.results.plotting import measure_of
 from planorder.results.runs import RunFolder
 from planorder.results.study_figures import NOISE_LINES, noise_and_steps
 from planorder.results.tables import per_puzzle, with_cell_interval
 from puzzles import get_family
-from puzzles.base import AbstractFamily, UserInputError
+from puzzles.base import UserInputError
 
 EXAMPLES = """  python -m planorder.sweep sudoku
   python -m planorder.sweep sudoku --model shallow --n 1000 --scales prob,log --out runs/noise
@@ -100,27 +106,6 @@ class ThroughNoise:
         return self.choice(replace(view, log_probs=noised.log_softmax(-1)))
 
 
-def listed(text: str, option: str, known: tuple[str, ...] = ()) -> list[str]:
-    """The entries of an option with commas: different ones, and of the known if there are such."""
-    found = [entry.strip() for entry in text.split(",") if entry.strip()]
-    if option in ("steps", "ks", "turns"):
-        if not all(entry.isdecimal() and int(entry) > 0 for entry in found):
-            raise UserInputError(f"--{option} {text!r}: expected whole numbers with commas, e.g. 50,20")
-        found = [str(int(entry)) for entry in found]
-    if len(set(found)) < len(found) or (known and not {*found} <= {*known}):
-        expected = ", ".join(known) or "different entries"
-        raise UserInputError(f"--{option} {text!r}: expected {expected}, each once")
-    return found
-
-
-def chosen_tiers(text: str | None, family: AbstractFamily) -> list[str]:
-    """The tiers that ``--tiers`` names; all of the family where it names none."""
-    found = list(family.tiers) if text is None else listed(text, "tiers", family.tiers)
-    if not found:
-        raise UserInputError(f"--tiers {text!r}: expected one or more of {', '.join(family.tiers)}")
-    return found
-
-
 def points(args: Sweep) -> list[Point]:
     """All settings asked for; decoding without noise stands once, whatever the scales."""
     noises, scales = listed(args.noises, "noises"), listed(args.scales, "scales", ("prob", "log", LOGITS))
@@ -156,17 +141,6 @@ def strategy_of(point: Point, found: Strategy | None = None) -> Strategy:
     return replace(found, name=" ".join(str(point[name]) for name in POINT))
 
 
-def masked_network(bench: Bench) -> LoadedModel:
-    """The one network that is asked for; `UserInputError` for more, or one that chooses its cells itself."""
-    loaded, *more = chosen_models(bench, get_family(bench.family))
-    if more:
-        raise UserInputError(f"model {bench.models!r}: expected one network")
-    if isinstance(loaded.model, AutoregressiveModel):
-        raise UserInputError(f"model {loaded.name!r} chooses its cells itself: expected a masked network")
-    check_masked(loaded.model)
-    return loaded
-
-
 def run_sweep(args: Sweep) -> None:
     """Checks what was asked, decodes, writes the run folder, prints the table."""
     use_all_cores()
@@ -174,16 +148,16 @@ def run_sweep(args: Sweep) -> None:
     measure = measure_of(family)
     orders = {name: get_strategy(name, family) for name in listed(args.orders, "orders")}
     strategies = [strategy_of(point, orders[str(point["strategy"])]) for point in settings]
-    bench = Bench(args.family, models=args.model, checkpoint=args.checkpoint, seed=args.seed)
-    loaded = masked_network(bench)
+    loaded = masked_network(family, args.model, args.checkpoint)
+    how = Decoding(args.seed, device, precision_name("auto", device), default_batch_size(device))
     config = asdict(args)
     if args.n < 1:
         raise UserInputError(f"--n {args.n}: expected at least 1 puzzle")
     with RunFolder(args.out, config, args.overwrite) as run:
         with progress_bar(args.n, "generating") as advance:
             batches = {args.tier: family.generate("test", args.tier, args.n, workers=2, progress=advance)}
-        jobs = [(args.tier, loaded, strategy) for strategy in strategies]
-        outcomes = decode_all(jobs, batches, bench, device)
+        jobs: list[Job] = [(args.tier, loaded, strategy) for strategy in strategies]
+        outcomes = decode_all(jobs, batches, how)
         results = with_cell_interval(run.write_outcomes(outcomes, batches), per_puzzle(outcomes))
         sweep = pd.concat([pd.DataFrame(settings), results[list(MEASURES)]], axis=1)
         run.write_bytes("sweep.csv", csv_bytes(sweep))

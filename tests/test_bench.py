@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 import torch
 
-from planorder import bench
-from planorder.bench import Bench, chosen_strategies, run_bench
+from planorder import bench, choices
+from planorder.bench import Bench, run_bench, strategies_of
 from planorder.console import command_line
 from planorder.decoding import decode, get_strategy, with_options
 from planorder.decoding.autoregressive import decode_autoregressive
@@ -24,6 +24,7 @@ from planorder.decoding.noise import Gumbel, no_noise
 from planorder.decoding.particles import best_of
 from planorder.models.checkpoint import load_model
 from planorder.results.evaluate import score
+from planorder.results.report import FREE
 from planorder.results.runs import Run, load_run
 from planorder.training.data import TrainingData
 from planorder.training.loop import train
@@ -34,7 +35,7 @@ from puzzles.sudoku.formats import to_line, write_shah
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-FAMILY = get_family("sudoku-2x2")
+FAMILY, SUDOKU = get_family("sudoku-2x2"), get_family("sudoku")
 HEADER = (
     "family,tier,model,strategy,n,exact,exact_low,exact_high,valid,cell,passes,seconds,puzzles_per_s,"
     "parameters,seed"
@@ -74,7 +75,7 @@ def run(weights: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> R
     """The whole table of three networks that ship."""
     out = tmp_path_factory.mktemp("bench") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench, "pretrained", lambda family: weights if family == "sudoku-2x2" else {})
+        patch.setattr(choices, "pretrained", lambda family: weights if family == "sudoku-2x2" else {})
         assert call("--n", N, "--models", ",".join(SHIPPED), "--seed", 5, "--out", out, draw=True) == 0
     return load_run(out)
 
@@ -86,7 +87,7 @@ def batch() -> PuzzleBatch:
 
 def jobs() -> list[tuple[str, str]]:
     masked = [(name, order) for name in SHIPPED[:2] for order in bench.ORDERS]
-    return [*masked, ("ar-fixed", bench.FREE)]
+    return [*masked, ("ar-fixed", FREE)]
 
 
 def test_the_folder_has_everything(run: Run) -> None:
@@ -154,7 +155,7 @@ def test_the_numbers_are_those_of_decoding_anew(
     """Decoded without the front door, and judged here: rows, columns and boxes by hand."""
     for name, order in jobs():
         model = load_model(weights[name]).model
-        if order == bench.FREE:
+        if order == FREE:
             found = decode_autoregressive(model, batch, seed=5)  # type: ignore[arg-type]
         else:
             found = decode(model, batch, get_strategy(order), seed=5, batch_size=64)
@@ -224,23 +225,23 @@ def test_puzzles_of_a_file(weights: dict[str, Path], tmp_path: Path, batch: Puzz
 
 
 def test_protocols_and_options() -> None:
-    paper = {s.name: s for s in chosen_strategies(Bench(protocol="paper"))}
+    paper = {s.name: s for s in strategies_of(Bench(protocol="paper"), SUDOKU)}
     assert list(paper) == list(bench.ORDERS)
     for name, strategy in paper.items():
         seeing = name in ("top_prob", "top_margin", "neg_entropy")
         assert strategy.steps == 50
         assert strategy.budget == (Bernoulli("linear") if name == "vanilla" else Schedule("linear"))
         assert strategy.noise == (Gumbel(0.5, annealed=True) if seeing else no_noise)
-    short = chosen_strategies(
-        Bench(protocol="paper", steps=7, noise="gumbel:2", orders=" top_margin ,random")
+    short = strategies_of(
+        Bench(protocol="paper", steps=7, noise="gumbel:2", orders=" top_margin ,random"), SUDOKU
     )
     assert [(s.name, s.steps, s.noise) for s in short] == [
         ("top_margin", 7, Gumbel(2)),
         ("random", 7, Gumbel(2)),
     ]
-    plain = chosen_strategies(Bench())
+    plain = strategies_of(Bench(), SUDOKU)
     assert [s.budget for s in plain] == [Bernoulli("linear")] + [Fixed(1)] * 6
-    assert [s.budget for s in chosen_strategies(Bench(k=3, orders="vanilla,top_prob"))] == [Fixed(3)] * 2
+    assert [s.budget for s in strategies_of(Bench(k=3, orders="vanilla,top_prob"), SUDOKU)] == [Fixed(3)] * 2
 
 
 def test_the_paper_s_protocol_is_what_is_run(
@@ -254,6 +255,21 @@ def test_the_paper_s_protocol_is_what_is_run(
     np.testing.assert_array_equal(found, expected.step)
     blanks = (batch.clues == 0).sum(1)
     assert found.max() == max(math.ceil(50 * (1 - 0.5 / n)) - 1 for n in blanks)
+
+
+def test_an_oracle_chooses_a_decode_that_is_right_if_any_is(
+    weights: dict[str, Path], batch: PuzzleBatch, tmp_path: Path
+) -> None:
+    words = ("--checkpoint", weights["relational"], "--n", N, "--orders", "random")
+    words = (*words, "--pick", "sample", "--best-of", 6)
+    assert call(*words, "--choose", "oracle", "--out", tmp_path / "run") == 0
+    (row,) = load_run(tmp_path / "run").results.itertuples()
+    assert row.model == "relational x6 oracle"
+    strategy = with_options(get_strategy("random"), pick="sample")
+    found = best_of(load_model(weights["relational"]).model, batch, strategy, 6, batch_size=128)
+    right = np.stack([FAMILY.solved(run.cells, batch) for run in found.runs])
+    assert row.exact == right.any(0).mean()
+    assert row.exact > right[found.chosen, np.arange(len(batch))].mean(), "confidence is no oracle here"
 
 
 def test_best_of_judges_the_most_confident_and_counts_all_passes(

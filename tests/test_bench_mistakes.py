@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from planorder import bench
-from planorder.bench import Bench, chosen_models, run_bench
+from planorder import bench, jobs
+from planorder.bench import Bench, run_bench
+from planorder.choices import chosen_models
 from planorder.console import command_line
 from planorder.models import AutoregressiveModel, RelationalConfig, build_model
 from planorder.models.checkpoint import LoadedModel, load_model, model_header, pretrained, save_model
@@ -104,6 +105,7 @@ MISTAKES = """
 --steps 0 -> steps=0: expected at least 1 reverse step
 --steps -50 -> steps=-50: expected at least 1 reverse step
 --steps 5 --k 2 -> steps=5 and k=2 contradict each other
+--choose oracle -> --choose oracle: of one decode?
 --best-of 0 -> --best-of 0: expected at least 1 decode of a puzzle
 --best-of 3 --orders vanilla,halton -> --best-of 3 with 'halton': its decodes would all be one
 --best-of 3 --orders top_margin -> its decodes would all be one: give --noise gumbel:0.1 or --pick sample
@@ -222,7 +224,7 @@ def test_ctrl_c_while_decoding(
     if overwrite:
         assert call(*small(folder, tmp_path / "run")) == 0
     before = sorted((path, path.read_bytes()) for path in tmp_path.rglob("*.*"))
-    original, strategies = bench.decode, []
+    original, strategies = jobs.decode, []
 
     def interrupted(model: torch.nn.Module, batch: Any, strategy: Any, **options: Any) -> Any:
         strategies.append(strategy.name)
@@ -230,7 +232,7 @@ def test_ctrl_c_while_decoding(
             model.register_forward_pre_hook(lambda *given: signal.raise_signal(signal.SIGINT))
         return original(model, batch, strategy, **options)
 
-    monkeypatch.setattr(bench, "decode", interrupted)
+    monkeypatch.setattr(jobs, "decode", interrupted)
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         assert call(*small(folder, tmp_path / "run", *words)) == 130
@@ -265,7 +267,7 @@ def names_of(models: list[LoadedModel]) -> list[str]:
 def test_what_ships_is_picked_by_name() -> None:
     family = get_family("sudoku")
     assert "relational" in pretrained("sudoku")
-    found = chosen_models(Bench(models=" transformer,relational "), family)
+    found = chosen_models(family, " transformer,relational ", None)
     assert names_of(found) == ["transformer", "relational"]
     for model in found:
         assert model.family is family

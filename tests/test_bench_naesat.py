@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 import torch
 
-from planorder import bench
-from planorder.bench import Bench, chosen_strategies, pick_of, run_bench
+from planorder import bench, jobs
+from planorder.bench import Bench, run_bench, strategies_of
 from planorder.console import command_line
 from planorder.decoding import decode, get_strategy, with_options
 from planorder.decoding.picks import Sample, argmax
@@ -110,16 +110,17 @@ def test_the_legend_of_puzzles_with_one_solution_is_as_it_was() -> None:
 
 
 def test_values_are_sampled_where_solutions_are_many_unless_asked() -> None:
-    picks = {s.name: s.pick for s in chosen_strategies(Bench("naesat"))}
-    assert set(picks.values()) == {Sample(1.0)}
-    for name, pick in {s.name: s.pick for s in chosen_strategies(Bench("sudoku"))}.items():
-        assert pick == (Sample(1.0) if name == "vanilla" else argmax)
-    for family in ("naesat", "sudoku"):
-        assert {s.pick for s in chosen_strategies(Bench(family, pick="argmax"))} == {argmax}
-        assert {s.pick for s in chosen_strategies(Bench(family, pick="sample"))} == {Sample(1.0)}
-    paper = chosen_strategies(Bench("naesat", protocol="paper"))
+    naesat, sudoku = get_family("naesat"), get_family("sudoku")
+    assert {s.pick for s in strategies_of(Bench("naesat"), naesat)} == {Sample(1.0)}
+    for strategy in strategies_of(Bench("sudoku"), sudoku):
+        assert strategy.pick == (Sample(1.0) if strategy.name == "vanilla" else argmax)
+    for family in (naesat, sudoku):
+        for pick, picks in (("argmax", argmax), ("sample", Sample(1.0))):
+            assert {s.pick for s in strategies_of(Bench(pick=pick), family)} == {picks}  # type: ignore[arg-type]
+    paper = strategies_of(Bench("naesat", protocol="paper"), naesat)
     assert {(s.pick, s.steps) for s in paper} == {(Sample(1.0), 50)}
-    assert pick_of(Bench("naesat", pick="argmax")) == "argmax"
+    own = {s.name: s.pick for s in strategies_of(Bench("naesat", orders="vanilla_nucleus"), naesat)}
+    assert own == {"vanilla_nucleus": get_strategy("vanilla_nucleus").pick}, "what samples in its way goes on"
 
 
 def test_the_likeliest_values_would_be_one_sequence(weights: dict[str, Path], tmp_path: Path) -> None:
@@ -138,7 +139,7 @@ def test_an_autoregressive_network_samples_too(
         heats.append(temperature)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bench, "decode_autoregressive", spy)
+    monkeypatch.setattr(jobs, "decode_autoregressive", spy)
     for words in ((), ("--pick", "argmax")):
         with pytest.raises(SystemExit):
             decoded(weights["ar-fixed"], tmp_path / "run", *words)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from planorder import frontier
+from planorder import frontier, jobs
 from planorder.console import command_line
 from planorder.decoding import decode
 from planorder.frontier import (
@@ -69,10 +69,10 @@ def test_each_row_is_what_decoding_anew_gives(done: Frontier, weights: Path) -> 
     assert done.out
     table = pd.read_csv(done.out / "frontier.csv")
     assert tuple(table.columns) == COLUMNS
-    jobs, model = jobs_of(done, list(FAMILY.tiers)), load_model(weights).model
-    assert len(table) == len(jobs) == len(FAMILY.tiers) * (2 + 2 + 5 + 5)
+    points, model = jobs_of(done, FAMILY), load_model(weights).model
+    assert len(table) == len(points) == len(FAMILY.tiers) * (2 + 2 + 5 + 5)
     batches = {tier: FAMILY.generate("test", tier, N) for tier in FAMILY.tiers}
-    for (point, strategy), row in zip(jobs, table.to_dict("records"), strict=True):
+    for (point, strategy), row in zip(points, table.to_dict("records"), strict=True):
         batch = batches[point["tier"]]
         found = decode(model, batch, strategy, seed=3)
         exact = (found.cells == batch.solution).all(axis=1)
@@ -116,8 +116,8 @@ def test_ctrl_c_leaves_what_is_finished_and_the_same_command_does_the_rest(
         decoded.append(arguments[0])
         return real(*arguments)  # type: ignore[arg-type]
 
-    real = frontier.run_job
-    monkeypatch.setattr(frontier, "run_job", job)
+    real = jobs.run_job
+    monkeypatch.setattr(jobs, "run_job", job)
     with pytest.raises(KeyboardInterrupt):
         run_frontier(args)
     assert "the same command goes on" in capsys.readouterr().err
@@ -129,10 +129,10 @@ def test_ctrl_c_leaves_what_is_finished_and_the_same_command_does_the_rest(
         "points",
     }
     monkeypatch.setattr(
-        frontier, "run_job", lambda *arguments: (decoded.append(arguments[0]), real(*arguments))[1]
+        jobs, "run_job", lambda *arguments: (decoded.append(arguments[0]), real(*arguments))[1]
     )
     run_frontier(args)
-    total = len(jobs_of(args, list(FAMILY.tiers)))
+    total = len(jobs_of(args, FAMILY))
     assert len(decoded) == total, "each point once"
     assert {name: time for name, time in snapshot(tmp_path / "run").items() if name in first} == first
     again, whole = (

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from planorder import frontier, study, survey, sweep
-from planorder.bench import EXAMPLES, Bench, chosen_strategies, has_chance, run_bench
+from planorder.bench import EXAMPLES, Bench, run_bench, strategies_of
+from planorder.choices import has_chance
 from planorder.console import command_line
 from planorder.decoding import Strategy, get_strategy
 from planorder.decoding.fixed_orders import given_order
@@ -109,9 +110,12 @@ def test_what_does_not_suit_is_told_in_one_line(
     assert not (tmp_path / "run").exists()
 
 
+SUDOKU = get_family("sudoku")
 STRATEGIES: dict[str, Callable[[str], list[Strategy]]] = {
-    "frontier": lambda name: [s for _, s in frontier.jobs_of(frontier.Frontier(orders=name), ["hard"])],
-    "survey": lambda name: survey.strategies_of(survey.Survey(orders=name), "sudoku"),
+    "frontier": lambda name: [
+        s for _, s in frontier.jobs_of(frontier.Frontier(orders=name), get_family("sudoku"))
+    ],
+    "survey": lambda name: survey.strategies_of(survey.Survey(orders=name), SUDOKU),
     "study": lambda name: study.strategies_of(study.Study("depth", orders=name)),
 }
 
@@ -128,7 +132,7 @@ def test_a_sweep_takes_a_strategy_for_its_puzzles(
     module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Strategy] = []
-    monkeypatch.setattr(sweep, "masked_network", lambda bench: None)
+    monkeypatch.setattr(sweep, "masked_network", lambda *asked: None)
     monkeypatch.setattr(sweep, "strategy_of", lambda point, found: seen.append(found))
     asked = sweep.Sweep(orders=f"{module}:placed", ks="", steps="5", n=0, out=tmp_path / "run")
     with pytest.raises(UserInputError, match="--n 0"):
@@ -141,4 +145,4 @@ def test_chance_is_looked_for_on_the_shape_of_the_puzzles(module: str) -> None:
     lucky, backwards = (get_strategy(f"{module}:{name}", family) for name in ("lucky", "backwards"))
     assert has_chance(lucky, family)
     assert not has_chance(backwards, family)
-    assert len(chosen_strategies(Bench(orders=f"{module}:lucky", best_of=2))) == 1
+    assert len(strategies_of(Bench(orders=f"{module}:lucky", best_of=2), family)) == 1

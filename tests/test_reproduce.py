@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from planorder import __main__ as entrance
-from planorder import frontier
+from planorder import jobs
 from planorder.decoding import decode
 from planorder.decoding.noise import Gumbel, no_noise
 from planorder.decoding.picks import Sample, argmax
@@ -143,7 +143,7 @@ def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_ctrl_c_a_missing_point_and_new_weights_cost_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    args, real, decoded = asked(tmp_path / "t", n=2), frontier.run_job, []
+    args, real, decoded = asked(tmp_path / "t", n=2), jobs.run_job, []
 
     def job(*arguments: object) -> object:
         if len(decoded) == 2:
@@ -151,7 +151,7 @@ def test_ctrl_c_a_missing_point_and_new_weights_cost_what_is_missing(
         decoded.append(arguments[0])
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(frontier, "run_job", job)
+    monkeypatch.setattr(jobs, "run_job", job)
     with pytest.raises(KeyboardInterrupt):
         run_reproduce(args)
     assert "the same command goes on" in capsys.readouterr().err
@@ -159,7 +159,7 @@ def test_ctrl_c_a_missing_point_and_new_weights_cost_what_is_missing(
     assert len(list((tmp_path / "t" / "points").iterdir())) == 2
 
     monkeypatch.setattr(
-        frontier, "run_job", lambda *arguments: (decoded.append(arguments[0]), real(*arguments))[1]
+        jobs, "run_job", lambda *arguments: (decoded.append(arguments[0]), real(*arguments))[1]
     )
     run_reproduce(args)
     assert len(decoded) == 5

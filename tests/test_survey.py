@@ -41,7 +41,7 @@ def test_points_are_what_decoding_anew_gives_and_are_not_done_twice(
             assert row["exact"] == (found.cells == batch.solution).all(1).mean()
             assert row["passes"] == pytest.approx(found.passes.mean())
     assert (tmp_path / "a" / "zebra" / "survey.png").read_bytes().startswith(b"\x89PNG")
-    monkeypatch.setattr("planorder.frontier.run_job", lambda *arguments: pytest.fail("decoded twice"))
+    monkeypatch.setattr("planorder.jobs.run_job", lambda *arguments: pytest.fail("decoded twice"))
     run_survey(asked)
 
 
@@ -55,7 +55,7 @@ def test_the_best_of_the_last_tier_come_first_and_of_equals_the_cheaper() -> Non
 
 @pytest.mark.parametrize("family", ["sudoku", "zebra"])
 def test_all_are_all_that_suit_the_puzzles(family: str) -> None:
-    names = [strategy.name for strategy in strategies_of(Survey(), family)]
+    names = [strategy.name for strategy in strategies_of(Survey(), get_family(family))]
     listed = [strategy.name for strategy in chosen(())]
     assert names == [name for name in listed if family == "sudoku" or name not in SOURCES]
 

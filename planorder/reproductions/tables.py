@@ -11,7 +11,7 @@ import pandas as pd
 from planorder.console import resolve_device
 from planorder.decoding import Strategy, get_strategy, paper_protocol, with_options
 from planorder.decoding.strategies import PAPER_GUMBEL, PAPER_STEPS
-from planorder.frontier import decode_settings, measured
+from planorder.jobs import decode_settings, measured
 from planorder.models import parameter_count
 from planorder.models.checkpoint import LoadedModel, weights_digest
 from planorder.reproductions.paper import Row, Table, rows_of

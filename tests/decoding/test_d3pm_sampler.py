@@ -14,12 +14,12 @@ import pytest
 import torch
 from exact_joint import State, law_of, p_value, random_joint
 
-from planorder.bench import own_way, run_job
 from planorder.decoding import decode, get_strategy
 from planorder.decoding import likelihood as exact
 from planorder.decoding.d3pm import decode_d3pm, process_of
 from planorder.decoding.testing import HashModel, TableModel, equal, small_batch
 from planorder.decoding.view import Decoded
+from planorder.jobs import Decoding, own_way, run_job
 from planorder.models import RelationalConfig, build_model
 from planorder.models.checkpoint import load_model, model_header, save_model
 from planorder.models.forward_process import USUAL, ForwardProcess, Tables, posterior, reverse_joint, tables
@@ -242,7 +242,7 @@ def test_weights_say_how_to_decode_them(tmp_path: Path) -> None:
         assert own_way(loaded) == "d3pm"
         assert process_of(json.loads(json.dumps(loaded.info))) == process
         model = loaded.model.train()
-        options = (batch, 0, "cpu", "fp32", 8, 0.0, lambda n: None)
+        options = (batch, Decoding(0, "cpu", "fp32", 8), lambda n: None)
         outcome = run_job(("logic", loaded, None), *options)
         assert outcome.strategy == "d3pm"
         assert model.training, "a decode gives the mode back"
