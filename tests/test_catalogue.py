@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 
 from planorder import __main__ as entrance
 from planorder import catalogue
-from planorder.decoding import PRESETS, published
+from planorder.decoding import PRESETS, beam, get_strategy, particles, published
 from planorder.decoding.learned import SOURCES
+from planorder.decoding.several import SEVERAL
+from puzzles.base import UserInputError
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -30,7 +33,8 @@ def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 def uncited() -> list[str]:
     """Ids in the sources of strategies that have no entry."""
     entries = catalogue.references()
-    return sorted({key for s in PRESETS.values() for key in catalogue.ARXIV.findall(s.source)} - set(entries))
+    listed = (*PRESETS.values(), *SEVERAL.values())
+    return sorted({key for s in listed for key in catalogue.ARXIV.findall(s.source)} - set(entries))
 
 
 def test_every_source_has_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,10 +69,59 @@ def test_orders_lists_every_strategy(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(monkeypatch, "orders", "--style", "markdown") == 0
-    rows = capsys.readouterr().out.splitlines()[2:]
-    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == [*PRESETS, *SOURCES]
+    strategies, decoders = capsys.readouterr().out.split(f"\n\n## {catalogue.SEVERAL_TITLE}\n\n")
+    for shown, names in ((strategies, [*PRESETS, *SOURCES]), (decoders, [*SEVERAL])):
+        rows = shown.splitlines()[2:]
+        assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == names
     assert call(monkeypatch, "orders", "top_magrin") == 2
     assert "did you mean 'top_margin'?" in capsys.readouterr().err
+
+
+def test_every_decoder_of_several_states_is_listed_with_its_call_and_cited(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rooms = [vars(room).items() for room in (beam, particles)]
+    public = {
+        name: f"{value.__module__}.{name}"
+        for room in rooms
+        for name, value in room
+        if getattr(value, "__annotations__", {}).get("return") in ("Decoded", "BestOf")
+        and "model" in value.__annotations__
+        and name != "decode"
+    }
+    assert {name: entry.call.split("; ")[0] for name, entry in SEVERAL.items()} == public
+    assert call(monkeypatch, "orders") == 0
+    _, shown = capsys.readouterr().out.split(catalogue.SEVERAL_TITLE)
+    for word in (*SEVERAL, "--best-of N"):
+        assert word in shown
+    assert call(monkeypatch, "orders", "best_of") == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(catalogue.SEVERAL_TITLE)
+    assert "decode_beam" not in shown
+    assert call(monkeypatch, "cite", "best_of", "decode_beam", "decode_particles") == 0
+    shown = capsys.readouterr().out
+    assert re.findall(r"@misc{(.*),", shown) == ["arXiv:2210.01776", "arXiv:2602.18176"]
+    with pytest.raises(UserInputError, match=r"'best_of' keeps several .* call .*best_of; .* --best-of N"):
+        get_strategy("best_of")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_id_without_an_entry_is_told_in_one_line(
+    known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    also = "arXiv:2502.06768; " if known else ""
+    source = f"{also}arXiv:2601.99999; arXiv:1401.1234"
+    text = f"from planorder.decoding import Strategy\nmine = Strategy('m', abs, source='{source}')\n"
+    (tmp_path / "cited_orders.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "cited_orders", raising=False)
+    assert call(monkeypatch, "cite", "cited_orders:mine") == (0 if known else 2)
+    shown = capsys.readouterr()
+    assert shown.out.count("@misc{arXiv:2502.06768,") == shown.out.count("@misc") == known
+    start = "note" if known else "error"
+    assert shown.err.startswith(f"{start}: no entry here for arXiv:1401.1234, arXiv:2601.99999: take ")
+    assert shown.err.endswith("https://arxiv.org/bibtex/1401.1234, https://arxiv.org/bibtex/2601.99999\n")
+    assert shown.err.count("\n") == 1
 
 
 def test_the_page_of_all_orders_is_what_the_command_prints(

@@ -59,6 +59,9 @@ def best_of(
 ) -> BestOf:
     """n decodes of every puzzle, of which the most confident is kept; the first of equals.
 
+    Samples of a diffusion ranked by confidence, as DiffDock (arXiv:2210.01776) does with a model trained to
+    give it; here confidence is the mean of log p(value filled) over the blanks.
+
     Args:
         model: see `loop.decode`.
         batch: puzzles.

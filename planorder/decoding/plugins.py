@@ -25,6 +25,7 @@ import torch
 
 from planorder.decoding.learned import is_learned, learned_strategy
 from planorder.decoding.published import PRESETS
+from planorder.decoding.several import SEVERAL
 from planorder.decoding.strategies import Strategy
 from planorder.decoding.testing import check_strategy, small_batch, small_view
 from planorder.tokens import MASK
@@ -69,9 +70,11 @@ def named(name: str) -> Strategy:
         return PRESETS[name]
     if is_learned(name):
         return learned_strategy(name)
+    if name in SEVERAL:
+        raise UserInputError(f"{name!r} keeps several states and is no order: call {SEVERAL[name].call}")
     installed = {} if ":" in name else {point.name: point.value for point in entry_points(group=GROUP)}
     if ":" not in name and name not in installed:
-        hint = did_you_mean(name, [*PRESETS, *installed])
+        hint = did_you_mean(name, [*PRESETS, *installed, *SEVERAL])
         raise UserInputError(
             f"order {name!r} is unknown: expected one that python -m planorder orders lists, or your own as "
             f"module:name{hint}"
