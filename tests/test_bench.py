@@ -8,6 +8,7 @@ import math
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -257,19 +258,34 @@ def test_the_paper_s_protocol_is_what_is_run(
     assert found.max() == max(math.ceil(50 * (1 - 0.5 / n)) - 1 for n in blanks)
 
 
-def test_an_oracle_chooses_a_decode_that_is_right_if_any_is(
-    weights: dict[str, Path], batch: PuzzleBatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("choose", "network"), [("oracle", "relational x2 oracle"), ("confident", "relational x2")]
+)
+def test_an_oracle_chooses_by_what_is_right(
+    weights: dict[str, Path],
+    batch: PuzzleBatch,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    choose: str,
+    network: str,
 ) -> None:
-    words = ("--checkpoint", weights["relational"], "--n", N, "--orders", "random")
-    words = (*words, "--pick", "sample", "--best-of", 6)
-    assert call(*words, "--choose", "oracle", "--out", tmp_path / "run") == 0
-    (row,) = load_run(tmp_path / "run").results.itertuples()
-    assert row.model == "relational x6 oracle"
-    strategy = with_options(get_strategy("random"), pick="sample")
-    found = best_of(load_model(weights["relational"]).model, batch, strategy, 6, batch_size=128)
-    right = np.stack([FAMILY.solved(run.cells, batch) for run in found.runs])
-    assert row.exact == right.any(0).mean()
-    assert row.exact > right[found.chosen, np.arange(len(batch))].mean(), "confidence is no oracle here"
+    judges: list[Any] = []
+
+    def spy(*given: Any, judge: Any, **options: Any) -> Any:
+        judges.append(judge)
+        return best_of(*given, judge=judge, **options)
+
+    monkeypatch.setattr("planorder.jobs.best_of", spy)
+    words = ("--checkpoint", weights["relational"], "--n", N, "--orders", "random", "--best-of", 2)
+    assert call(*words, "--choose", choose, "--out", tmp_path / "run") == 0
+    assert load_run(tmp_path / "run").results["model"].tolist() == [network]
+    (judge,) = judges
+    if choose == "confident":
+        assert judge is None
+        return
+    wrong = batch.solution.copy()
+    wrong[1] = np.roll(wrong[1], 1)
+    assert judge(wrong).tolist() == [row != 1 for row in range(N)]
 
 
 def test_best_of_judges_the_most_confident_and_counts_all_passes(
