@@ -50,7 +50,8 @@ class D3PMObjective:
 
     Attributes:
         process: the noise; for any but "absorbing" a network of ours must be ``noisy``.
-        cross_entropy: lambda; the paper has 0.001 on images, 0.01 on text with MASK, 0 on text without.
+        cross_entropy: lambda; the authors' configs have 0.001 on images, 0.01 on text with MASK, 0 on text
+            without, all at T = 1000: at another T the same number weighs T / 1000 as much against L_vb.
     """
 
     process: ForwardProcess
@@ -94,10 +95,12 @@ class D3PMObjective:
 
 D3PM_NOISES = {f"d3pm_{kind}": kind for kind in USUAL}
 """The objectives by the names that the command line has for them, each with its kind of noise."""
+LAMBDAS = {"uniform": 0.001, "absorbing": 0.01, "gaussian": 0.001, "nearest": 0.0}
+"""Lambda of the authors' configs for each kind: images, text with MASK, images, text without MASK."""
 
 
 def d3pm_objective(name: str, n_values: int) -> D3PMObjective:
-    """The objective of a name in `D3PM_NOISES` for cells of so many values; the paper's lambdas.
+    """The objective of a name in `D3PM_NOISES` for cells of so many values; lambda of `LAMBDAS`.
 
     Raises:
         UserInputError: values too few for the noise to reach its stationary law.
@@ -108,7 +111,7 @@ def d3pm_objective(name: str, n_values: int) -> D3PMObjective:
             "x_0: take d3pm_uniform"
         )
     process = ForwardProcess(D3PM_NOISES[name], n_values, neighbours=min(2, n_values - 1))
-    return D3PMObjective(process, 0.01 if process.absorbs else 0.001)
+    return D3PMObjective(process, LAMBDAS[process.kind])
 
 
 def bound_terms(
