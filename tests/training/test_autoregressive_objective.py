@@ -1,17 +1,23 @@
-"""The teacher-forced loss against a sum by hand, and two formats that learn eight puzzles by heart."""
+"""The teacher-forced loss by hand, its gradient, two formats that learn by heart, and what presets learn."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from common import seeded
 from torch import nn
 
 from planorder.decoding.autoregressive import decode_autoregressive
 from planorder.models import AutoregressiveConfig, AutoregressiveModel
+from planorder.training.data import TrainingData
+from planorder.training.loop import Training
 from planorder.training.objectives.autoregressive import AutoregressiveObjective
+from planorder.training.presets import recipe
+from puzzles import get_family
 from puzzles.base import PuzzleBatch, UserInputError
 
 GRID = np.array([[1, 2, 3, 4], [3, 4, 1, 2], [2, 1, 4, 3], [4, 3, 2, 1]])
@@ -83,6 +89,28 @@ def test_the_loss_is_the_sum_by_hand(order: str, cells: list[list[int]]) -> None
     assert metrics["value_accuracy"].item() == pytest.approx(2 / 5)
 
 
+@pytest.mark.parametrize("order", ["fixed", "random", "solver"])
+def test_gradients_are_finite_differences(order: str) -> None:
+    """Of fixed logits ``[batch, moves, parts, symbols]``; moves that give a clue have none."""
+    clues = torch.tensor([[0, 4, 0, 0], [2, 0, 3, 0]])
+    solution = torch.tensor([[3, 4, 1, 2], [2, 1, 3, 4]])
+    rank = torch.tensor([[1, -1, 2, 0], [-1, 1, -1, 0]])
+    logits = torch.randn(2, 4, 2, 4, generator=seeded(4), dtype=torch.float64, requires_grad=True)
+
+    def loss(x: torch.Tensor) -> torch.Tensor:
+        def model(cells, values, fills, edges):  # type: ignore[no-untyped-def]
+            symbols = torch.stack([cells, values - 1], -1)
+            log_probs = x.log_softmax(-1).gather(-1, symbols[..., None])[..., 0]
+            return log_probs[fills], (x.argmax(-1) == symbols)[fills]
+
+        return AutoregressiveObjective(order)(model, clues, solution, rank, seeded(0))[0]
+
+    assert torch.autograd.gradcheck(loss, logits)
+    (gradient,) = torch.autograd.grad(loss(logits), logits)
+    fills = torch.tensor([[False, True, True, True], [False, False, True, True]])
+    assert torch.equal(gradient.abs().sum(-1) > 0, fills[..., None].expand(-1, -1, 2))
+
+
 @pytest.mark.parametrize("format", ["moves", "triples"])
 def test_givens_cost_nothing_and_a_wrong_solution_does(format: str) -> None:
     """A model that knows nothing pays log of its vocabulary for each fill, whatever is given."""
@@ -130,6 +158,27 @@ def test_eight_puzzles_are_learned_and_solved(format: str, order: str) -> None:
     np.testing.assert_array_equal(decoded.cells, puzzles.solution)
     row_major = np.where(puzzles.blank, puzzles.blank.cumsum(1) - 1, -1)
     np.testing.assert_array_equal(decoded.step, puzzles.rank if order == "solver" else row_major)
+
+
+@pytest.mark.parametrize(("name", "least"), [("ar-fixed", 0.7), ("ar-random", 0.4), ("ar-solver", 0.7)])
+def test_the_tiny_preset_learns_values(name: str, least: float) -> None:
+    """Value accuracy on puzzles that were not trained on, after 240 steps; guessing has 0.25.
+
+    Four seeds: fixed 0.83 to 0.85, random 0.48 to 0.50, solver 0.80 to 0.83.
+    """
+    family, chosen = get_family("sudoku-2x2"), recipe("tiny", name, get_family("sudoku-2x2"))
+    config = replace(chosen.train, steps=240, precision="fp32")
+    data = TrainingData(family, family.generate("train", "logic", 500), config.batch_size, config.seed)
+    training, unseen = Training(chosen.model, config, data, "cpu"), family.generate("val", "logic", 100)
+    found = []
+    for steps in (0, config.steps):
+        for _ in range(steps):
+            training.step(chosen.objective)
+        with torch.inference_mode():
+            metrics = chosen.objective(training.average, *tensors(unseen), seeded(0))[1]
+        found.append(metrics["value_accuracy"].item())
+    assert found[0] < 0.35
+    assert found[1] > least
 
 
 def test_unknown_orders_are_refused() -> None:

@@ -59,6 +59,25 @@ def test_only_masked_cells_have_a_gradient() -> None:
     assert torch.equal(spy.logits.grad.abs().sum(-1) > 0, spy.shown == 0)
 
 
+@pytest.mark.parametrize("objective", [MaskedObjective(), MaskedObjective(1.0, 8)], ids=repr)
+def test_gradients_are_finite_differences(objective: MaskedObjective) -> None:
+    """At fixed masks; the confidence that chooses some of them has no gradient."""
+    logits = torch.randn(3, 4, 3, generator=seeded(9), dtype=torch.float64, requires_grad=True)
+    masked = 0
+    for seed in range(3):
+        spy = Spy(logits.detach())
+
+        def loss(x: torch.Tensor, seed: int = seed, spy: Spy = spy) -> torch.Tensor:
+            spy.forward = lambda tokens: (setattr(spy, "shown", tokens), x)[1]
+            return objective(spy, CLUES, SOLUTION, RANK, seeded(seed))[0]
+
+        assert torch.autograd.gradcheck(loss, logits)
+        (gradient,) = torch.autograd.grad(loss(logits), logits)
+        assert torch.equal(gradient.abs().sum(-1) > 0, spy.shown == 0)
+        masked += int((spy.shown == 0).sum())
+    assert masked > 3
+
+
 def test_clues_are_always_shown_and_the_rest_is_masked_or_true() -> None:
     spy, ever = Spy(torch.zeros(3, 4, 3)), torch.zeros_like(CLUES)
     for seed in range(200):
