@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from common import seeded
 
 from planorder.__main__ import main
 from planorder.decoding import decode, get_strategy
@@ -16,20 +18,24 @@ from planorder.decoding.beam import decode_beam
 from planorder.decoding.loop import forward
 from planorder.models import Transformer, TransformerConfig, build_model
 from planorder.models.checkpoint import load_model
+from planorder.results.evaluate import score
 from planorder.tokens import MASK
+from planorder.training.data import TrainingData
+from planorder.training.loop import Training
 from planorder.training.objectives import self_conditioning
 from planorder.training.objectives.masked import MaskedObjective
 from planorder.training.objectives.self_conditioning import conditioned_logits
+from planorder.training.presets import recipe
 from puzzles import get_family
 from puzzles.base import PuzzleBatch
 
 FAMILY = get_family("sudoku-2x2")
 
 
-def network(wanted: bool = True) -> Transformer:
+def network(wanted: bool = True, noisy: bool = False) -> Transformer:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        config = TransformerConfig(layers=1, width=16, heads=2, self_conditioning=wanted)
+        config = TransformerConfig(layers=1, width=16, heads=2, noisy=noisy, self_conditioning=wanted)
         model = build_model(config, FAMILY).eval()
         for name, weight in model.named_parameters():
             if name != "previous" and weight.ndim > 1:
@@ -38,9 +44,9 @@ def network(wanted: bool = True) -> Transformer:
     return model
 
 
-def listening() -> Transformer:
+def listening(noisy: bool = False) -> Transformer:
     """A network that its own last word moves a lot."""
-    model = network()
+    model = network(noisy=noisy)
     assert model.previous is not None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -139,6 +145,53 @@ def test_other_networks_draw_nothing_for_it(batch: PuzzleBatch) -> None:
     before = generator.get_state()
     conditioned_logits(network(wanted=False), parts[0], None, generator)
     assert torch.equal(generator.get_state(), before)
+
+
+@pytest.mark.parametrize("name", ["masked", "mdlm", "ao_arm", "puma", "d3pm_uniform", "d3pm_absorbing"])
+def test_it_goes_with_every_objective(name: str, batch: PuzzleBatch) -> None:
+    """The last pass alone reads an estimate, that of the state it sees; puma's chain asks without one."""
+    chosen = recipe("tiny", "transformer", FAMILY, objective=name)
+    assert isinstance(chosen.model, TransformerConfig)
+    objective, model = chosen.objective, listening(chosen.model.noisy)
+    parts = [torch.from_numpy(part.astype(np.int64)) for part in (batch.clues, batch.solution, batch.rank)]
+    asked: list[tuple[torch.Tensor, torch.Tensor | None]] = []
+    model.register_forward_pre_hook(
+        lambda module, args, kwargs: asked.append((args[0], kwargs.get("previous"))), with_kwargs=True
+    )
+    heard = 0
+    for seed in range(10):
+        asked.clear()
+        loss, _ = objective(model, *parts, seeded(seed))
+        assert loss.isfinite()
+        *before, (tokens, previous) = asked
+        assert all(estimate is None for _, estimate in before)
+        assert len(before) == (8 if name == "puma" else 0) + (previous is not None)
+        if previous is not None:
+            heard += 1
+            assert torch.equal(before[-1][0], tokens)
+            assert torch.allclose(previous, model(tokens).softmax(-1), atol=1e-6)
+    assert 0 < heard < 10
+
+
+def test_a_self_conditioned_network_learns() -> None:
+    """Cell and exact accuracy of a tiny transformer after 240 steps; guessing has 0.25 and 0.
+
+    Four seeds: cell 0.73 to 0.99, exact 0.31 to 0.99, as without self-conditioning.
+    """
+    chosen = recipe("tiny", "transformer", FAMILY)
+    assert isinstance(chosen.model, TransformerConfig)
+    shape, config = (
+        replace(chosen.model, self_conditioning=True),
+        replace(chosen.train, steps=240, precision="fp32"),
+    )
+    data = TrainingData(FAMILY, FAMILY.generate("train", "logic", 500), config.batch_size, config.seed)
+    training, unseen = Training(shape, config, data, "cpu"), FAMILY.generate("val", "logic", 100)
+    for _ in range(config.steps):
+        training.step(chosen.objective)
+    decoded = decode(training.average, unseen, get_strategy("top_margin"))
+    rows = score(FAMILY, unseen, decoded.cells, decoded.passes, decoded.step)
+    assert rows["cell"].mean() > 0.6
+    assert rows["exact"].mean() > 0.15
 
 
 def test_the_command_trains_one(
