@@ -32,12 +32,21 @@ from planorder.decoding.autoregressive import decode_autoregressive
 from planorder.decoding.shards import decode_on_ranks, own_rows
 from planorder.decoding.view import Decoded
 from planorder.distributed import everyone, gather_rows, joined, world
-from planorder.models import AutoregressiveConfig, RelationalConfig, TransformerConfig, build_model
+from planorder.models import (
+    AutoregressiveConfig,
+    ModelConfig,
+    RelationalConfig,
+    TransformerConfig,
+    build_model,
+)
 from planorder.models.checkpoint import read_tensors
 from planorder.train import Train, run_train
 from planorder.training import shards as train_shards
 from planorder.training.data import TrainingData
 from planorder.training.loop import STATE, WEIGHTS, TrainConfig, train
+from planorder.training.objectives import Objective
+from planorder.training.objectives.autoregressive import AutoregressiveObjective
+from planorder.training.objectives.d3pm import d3pm_objective
 from planorder.training.objectives.masked import MaskedObjective
 from puzzles import get_family
 from puzzles.base import UserInputError
@@ -57,6 +66,11 @@ CONFIG = TrainConfig(
     shards=4,
 )
 AR = AutoregressiveConfig(16, 4, 4, 4, layers=1, width=8, heads=1)
+OTHERS: dict[str, tuple[ModelConfig, Objective]] = {
+    "d3pm_uniform": (replace(NETWORK, noisy=True), d3pm_objective("d3pm_uniform", FAMILY.n_values)),
+    "ar-random": (replace(AR, dropout=0.2), AutoregressiveObjective("random")),
+}
+"""Beside masks: networks whose objective draws other random numbers, of noise, of orders and of dropout."""
 N, KILLED_AT = 40, 7
 FRONT = Train(
     "sudoku-2x2", Path(), preset="tiny", shards=2, steps=3, puzzles=64, validate=4, precision="fp32"
@@ -64,13 +78,13 @@ FRONT = Train(
 BENCH = Bench("sudoku-2x2", n=N, orders="vanilla,top_margin", batch_size=16, precision="fp32")
 
 
-def trained(out: Path, objective: Any = None, **changes: Any) -> Path:
+def trained(out: Path, objective: Any = None, network: ModelConfig = NETWORK, **changes: Any) -> Path:
     """A training of twelve steps; the folder."""
     data = TrainingData(FAMILY, FAMILY.generate("train", "logic", 26), CONFIG.batch_size, 0)
     validate = lambda model: {"val": float(next(model.parameters()).sum())}  # noqa: E731
     config = replace(CONFIG, validate_every=4, **changes)
     chosen = objective or MaskedObjective(revealed=0.5)
-    train(NETWORK, config, chosen, data, out, name="net", validate=validate)
+    train(network, config, chosen, data, out, name="net", validate=validate)
     return out
 
 
@@ -127,6 +141,8 @@ def whole(out: Path) -> None:
         rank = world().rank
         saved = read_tensors(out / "killed" / STATE)[1]["done"]
         trained(out / "killed")
+        for name, (network, objective) in OTHERS.items():
+            trained(out / name, objective, network)
         run_train(replace(FRONT, out=out / "front"))
         table(out / "bench", out / "front" / WEIGHTS)
         parts = {f"{name} {f.name}": getattr(d, f.name) for name, d in decoded().items() for f in fields(d)}
@@ -201,6 +217,15 @@ def test_a_lost_rank_goes_on_from_the_last_state_with_the_bits_of_one_rank(
     assert "Signal 9 (SIGKILL)" in ranks[2] or "exitcode: -9" in ranks[2]
     assert same_training(ranks[0] / "killed", trained(tmp_path))
     assert [line["step"] for line in lines(tmp_path) if "val" in line] == [4, 8, 12]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_objectives_have_the_bits_of_one_rank(
+    ranks: tuple[Path, str, str], name: str, tmp_path: Path
+) -> None:
+    network, objective = OTHERS[name]
+    assert same_training(ranks[0] / name, trained(tmp_path / "one", objective, network))
+    assert not same_training(ranks[0] / name, trained(tmp_path / "other", objective, network, seed=1))
 
 
 def test_a_training_of_two_ranks_goes_on_with_one(ranks: tuple[Path, str, str], tmp_path: Path) -> None:
