@@ -15,10 +15,10 @@ All but "absorbing" are doubly stochastic, so their stationary law is uniform. S
 ``1 - cos(t') / cos((t - 1)')`` with ``t' = pi/2 (t / T + 0.008) / 1.008``, at most 0.999 (arXiv 2102.05379);
 "linear" runs from 0.02 to 1, for "gaussian" from 1e-4 to 0.02; "reciprocal" is ``1 / (T - t + 1)``.
 
-Departures: the linear schedule of "gaussian" is the paper's at T = 1000 and is multiplied by 1000 / T at
-other T. For "nearest" the paper removes mutual information linearly; here ``alpha_t = -log(1 - beta_t) /
-gap``, with -gap the second eigenvalue of R, so that what is forgotten last fades as all of it does under
-"uniform".
+Departures: the authors' code for images has T = 1000, and for "uniform" the linear schedule. That of
+"gaussian" is the paper's at T = 1000 and is multiplied by 1000 / T at other T. For "nearest" the paper
+removes mutual information linearly; here ``alpha_t = -log(1 - beta_t) / gap``, with -gap the second
+eigenvalue of R, so that what is forgotten last fades as all of it does under "uniform".
 """
 
 from __future__ import annotations

@@ -27,8 +27,10 @@ class MaskedObjective:
 
     With ``revealed`` above 0 that share of the puzzles shows, instead of random cells, those that the network
     itself is surest of, with their *true* values, in ``stages`` passes from the clues alone: the states that
-    a decode by confidence comes through (progressive unmasking, PUMA, arXiv 2602.10314). Departure: the chain
-    is run anew for each batch and stops at the batch's rate, so the rates stay uniform.
+    a decode by confidence comes through (progressive unmasking, PUMA, arXiv 2602.10314). Departures: the
+    chain is run anew for each batch and stops at the batch's rate, so the rates stay uniform; the surest
+    are those of largest p1 - p2, there those of largest p1 with a threshold of 0.9. The chain asks a
+    self-conditioned network without an estimate; only the pass that is trained may read one.
 
     Attributes:
         revealed: share of the puzzles of a batch whose masks follow the network's margin.
@@ -88,7 +90,8 @@ def left_by_margin(
 ) -> torch.Tensor:
     """bool ``[batch, cells]``: the blanks still masked after the surest were shown, a share ``rate`` of them.
 
-    Each stage shows the same share of blanks, those of largest p1 - p2 given what is shown so far.
+    Each stage shows the same share of blanks, those of largest p1 - p2 given what is shown so far; a
+    self-conditioned network reads no estimate.
     """
     masked = clues == MASK
     blanks = masked.sum(1)

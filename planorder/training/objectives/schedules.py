@@ -21,8 +21,9 @@ class Schedule:
     - "polynomial": ``alpha = 1 - t ** exponent`` (MD4's ``poly``, Shi et al., arXiv 2406.04329);
     - "cosine": ``alpha = 1 - cos(pi / 2 * (1 - t))`` (MD4, and the steps of MaskGIT, arXiv 2202.04200).
 
-    Departure: no epsilon at the ends (MD4 mixes in 1e-4), so nothing is left over for a reconstruction and a
-    prior term; `times` never gives 0. All methods take and give floats of any shape.
+    Departure: no epsilon at the ends (MD4 mixes in 1e-4; MDLM's alpha is 1 - (1 - 1e-3) t), so nothing is
+    left over for a reconstruction and a prior term; `times` never gives 0. All methods take and give floats
+    of any shape.
 
     Attributes:
         kind: "linear", "polynomial" or "cosine".

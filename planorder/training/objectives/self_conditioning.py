@@ -22,7 +22,8 @@ def conditioned_logits(
 
     In half of the batches a pass without gradient gives the probabilities that a second one reads (Chen et
     al., arXiv 2208.04202, section 3.2: both passes see the same state; a decode reads those of the step
-    before). Departure: they are probabilities of values, not an estimate of bits.
+    before). Departure: they are probabilities of values, not an estimate of bits. Passes that only choose
+    what is masked (`masked.left_by_margin`) do not come here and read none.
 
     Args:
         model: see `objectives.Objective`.
