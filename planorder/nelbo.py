@@ -27,7 +27,8 @@ from planorder.models.checkpoint import LoadedModel, weights_digest
 from planorder.results.files import csv_bytes
 from planorder.results.resampling import percentile_interval, resampled_sums
 from planorder.results.runs import RunFolder
-from planorder.training.likelihood import Score, by_margin, chain_rule, masked_bound
+from planorder.training.likelihood import Score, chain_rule, masked_bound
+from planorder.training.objectives.imitate import lead
 from planorder.training.objectives.weighted import WeightedObjective
 from puzzles import get_family
 from puzzles.base import PuzzleBatch, UserInputError
@@ -81,7 +82,7 @@ class Nelbo:
 def order_of(name: str, batch: PuzzleBatch, seed: int) -> np.ndarray | Score:
     """The order of a name, as `likelihood.chain_rule` takes it."""
     if name == "margin":
-        return by_margin
+        return lead
     if name == "solver":
         return batch.rank
     row_major = np.tile(np.arange(batch.clues.shape[1]), (len(batch), 1))

@@ -25,6 +25,7 @@ import torch
 from planorder.decoding import budgets
 from planorder.decoding.orders import TINY
 from planorder.decoding.planners import check_weight
+from planorder.decoding.random import gumbel
 from planorder.decoding.remask import top_cells
 from planorder.decoding.view import StepView
 from puzzles.base import UserInputError
@@ -240,6 +241,6 @@ class LowestMargin:
         held = (view.tokens - 1).clamp(min=0)[..., None]
         log_p = view.log_probs.double()
         lead = log_p.gather(-1, held)[..., 0] - log_p.scatter(-1, held, -torch.inf).amax(-1)
-        gumbel = -(-view.uniform("remask").log()).log()
+        draw = gumbel(view.uniform("remask"))
         is_filled = ~view.blank & ~view.clue
-        return top_cells(gumbel - lead / self.tau, is_filled, torch.full_like(view.n_blank_start, self.k))
+        return top_cells(draw - lead / self.tau, is_filled, torch.full_like(view.n_blank_start, self.k))

@@ -17,7 +17,7 @@ import torch
 from planorder.decoding.strategies import Strategy
 from planorder.decoding.view import StepView
 from planorder.models import OrderHead
-from planorder.models.checkpoint import LEARNED, load_model, pretrained_heads
+from planorder.models.checkpoint import LEARNED, load_model, pretrained_heads, weights_digest
 from puzzles.base import UserInputError
 
 FILE = "learned:"
@@ -102,6 +102,8 @@ def suits(name: str, family: str) -> bool:
 def learned_strategy(name: str) -> Strategy:
     """The strategy of ``learned:PATH``, or of a name under which heads ship.
 
+    That of a path is called by its folder and the digest of its weights, so that tables tell heads apart.
+
     Raises:
         UserInputError: a file that is missing, broken, or of a network.
     """
@@ -110,7 +112,7 @@ def learned_strategy(name: str) -> Strategy:
     path = Path(name.removeprefix(FILE))
     head, kind = head_of(path)
     folder = path.resolve().parent.name if path.stem in ("weights", "training") else path.stem
-    return strategy_of(f"{FILE}{folder}", head, kind=kind)
+    return strategy_of(f"{FILE}{folder}-{weights_digest(head)[:6]}", head, kind=kind)
 
 
 def head_of(path: Path) -> tuple[OrderHead, str]:

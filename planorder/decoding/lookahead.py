@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 
 from planorder.decoding import picks
-from planorder.decoding.orders import TopProb
+from planorder.decoding.orders import TopProb, entropy
+from planorder.decoding.random import gumbel
 from planorder.decoding.remask import top_cells
 from planorder.decoding.view import StepView
 from planorder.tokens import MASK
@@ -79,16 +80,10 @@ class LookAhead:
         """int64 ``[batch, m]``: the candidates; cells that are not allowed where a row has fewer."""
         score = base.masked_fill(~view.allowed, -torch.inf)
         if self.temperature > 0:
-            gumbel = -(-view.uniform("candidates").log()).log()
+            draw = gumbel(view.uniform("candidates"))
             best = score.argmax(1, keepdim=True)
-            score = (score / self.temperature + gumbel).scatter(1, best, torch.inf)
+            score = (score / self.temperature + draw).scatter(1, best, torch.inf)
         return score.sort(dim=1, descending=True, stable=True).indices[:, : self.candidates]
-
-
-def entropy(log_probs: torch.Tensor) -> torch.Tensor:
-    """float64 ``[...]``: -sum p log p in nats of log-probabilities ``[..., values]``."""
-    log_p = log_probs.double()
-    return -(log_p.exp() * log_p).sum(-1)
 
 
 @dataclass(frozen=True)

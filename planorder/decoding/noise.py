@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
+from planorder.decoding.random import gumbel
 from planorder.decoding.view import StepView
 from puzzles.base import UserInputError
 
@@ -42,8 +43,8 @@ class Gumbel:
 
     def __call__(self, view: StepView, score: torch.Tensor) -> torch.Tensor:
         """float64 ``[batch, cells]``."""
-        gumbel = -(-view.uniform("noise").log()).log()
-        return score + size(view, self.coefficient, self.annealed) * gumbel
+        draw = gumbel(view.uniform("noise"))
+        return score + size(view, self.coefficient, self.annealed) * draw
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from planorder.decoding.fixed_orders import Dilated, Halton, right_to_left
+from planorder.decoding.fixed_orders import Dilated, GivenOrder, Halton, right_to_left
 from planorder.decoding.view import StepView
 from puzzles.base import UserInputError
 
@@ -49,8 +49,7 @@ def neg_entropy(view: StepView) -> torch.Tensor:
 
     log V - H, published as "critical tokens first" (VAST-UVA/dLLM_Reason), is the same order.
     """
-    log_p = view.log_probs.double()
-    return (log_p.exp() * log_p).sum(-1)
+    return -entropy(view.log_probs)
 
 
 @dataclass(frozen=True)
@@ -96,9 +95,8 @@ class TopMargin:
 
     def __call__(self, view: StepView) -> torch.Tensor:
         """float64 ``[batch, cells]``."""
-        p, value = view.log_probs.double().exp(), candidate(view, self.committed)[..., None]
-        margin = p.gather(-1, value)[..., 0] - p.scatter(-1, value, 0.0).amax(-1)
-        return margin if self.scale == "prob" else margin.clamp(min=TINY).log()
+        lead = margin(view, candidate(view, self.committed))
+        return lead if self.scale == "prob" else lead.clamp(min=TINY).log()
 
 
 @dataclass(frozen=True)
@@ -119,6 +117,18 @@ class PickedProb:
         return view.log_probs.double().gather(-1, (self.pick(view) - 1)[..., None])[..., 0]
 
 
+def entropy(log_probs: torch.Tensor) -> torch.Tensor:
+    """float64 ``[...]``: -sum p log p in nats of log-probabilities ``[..., values]``."""
+    log_p = log_probs.double()
+    return -(log_p.exp() * log_p).sum(-1)
+
+
+def margin(view: StepView, value: torch.Tensor) -> torch.Tensor:
+    """float64 ``[batch, cells]`` in [-1, 1]: p of ``value`` less the largest other p."""
+    p, index = view.log_probs.double().exp(), value[..., None]
+    return p.gather(-1, index)[..., 0] - p.scatter(-1, index, 0.0).amax(-1)
+
+
 def candidate(view: StepView, committed: str) -> torch.Tensor:
     """int64 ``[batch, cells]``: logit index of the value by which each cell is scored."""
     best = view.log_probs.argmax(-1)
@@ -133,5 +143,9 @@ def check_options(scale: str, committed: str) -> None:
         raise UserInputError(f"committed={committed!r}: expected 'argmax' or 'held'")
 
 
-MODEL_FREE = (random_order, left_to_right, right_to_left, solver_order, Halton(), Dilated())
-"""Orders that do not look at the model; noise on a confidence means nothing to them."""
+MODEL_FREE = (random_order, left_to_right, right_to_left, solver_order)
+
+
+def is_model_free(order: Callable[[StepView], torch.Tensor]) -> bool:
+    """Whether an order does not look at the model; noise on a confidence means nothing to such."""
+    return order in MODEL_FREE or isinstance(order, GivenOrder | Halton | Dilated)

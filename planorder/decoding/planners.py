@@ -18,7 +18,8 @@ import torch
 from planorder.decoding import picks
 from planorder.decoding.adaptive import memory_of
 from planorder.decoding.budgets import filled
-from planorder.decoding.orders import TINY
+from planorder.decoding.orders import TINY, margin
+from planorder.decoding.random import gumbel
 from planorder.decoding.remask import top_cells
 from planorder.decoding.view import StepView
 from puzzles.base import UserInputError
@@ -83,8 +84,8 @@ class FadingGumbel:
 
     def __call__(self, view: StepView, score: torch.Tensor) -> torch.Tensor:
         """float64 ``[batch, cells]``."""
-        gumbel = -(-view.uniform("noise").log()).log()
-        return score + self.coefficient * masked_after(view, self.kappa)[:, None] * gumbel
+        draw = gumbel(view.uniform("noise"))
+        return score + self.coefficient * masked_after(view, self.kappa)[:, None] * draw
 
 
 @dataclass(frozen=True)
@@ -172,12 +173,6 @@ SCORES: dict[str, Callable[[StepView, torch.Tensor], torch.Tensor]] = {
     "random": log_uniform,
 }
 """P2's scores by name."""
-
-
-def margin(view: StepView, value: torch.Tensor) -> torch.Tensor:
-    """float64 ``[batch, cells]`` in [-1, 1]: p of ``value`` less the largest other p."""
-    p, index = view.log_probs.double().exp(), value[..., None]
-    return p.gather(-1, index)[..., 0] - p.scatter(-1, index, 0.0).amax(-1)
 
 
 def first_draw(view: StepView) -> torch.Tensor:

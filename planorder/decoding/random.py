@@ -75,6 +75,11 @@ def to_unit(bits: torch.Tensor) -> torch.Tensor:
     return (shift(bits, 12).double() + 0.5) * 2.0**-52
 
 
+def gumbel(uniform: torch.Tensor) -> torch.Tensor:
+    """Standard Gumbel numbers of uniform ones, by their inverse distribution function."""
+    return -(-uniform.log()).log()
+
+
 @dataclass(frozen=True)
 class Uniforms:
     """The ``uniform`` of a `StepView`.

@@ -158,6 +158,6 @@ def paper_protocol(strategy: Strategy) -> Strategy:
     MGDM, sampled for vanilla. The paper leaves the scale, the fading and the values of ordered runs unsaid.
     """
     strategy = with_options(strategy, steps=PAPER_STEPS)
-    if strategy.order in orders.MODEL_FREE:
+    if orders.is_model_free(strategy.order):
         return strategy
     return replace(strategy, noise=noise.Gumbel(PAPER_GUMBEL, annealed=True))

@@ -27,12 +27,6 @@ Score = Callable[[torch.Tensor], torch.Tensor]
 """``score(log_probs [batch, cells, values]) -> [batch, cells]``: of a state's cells, higher is sooner."""
 
 
-def by_margin(log_probs: torch.Tensor) -> torch.Tensor:
-    """``[batch, cells]``: p1 - p2, the order of Kim et al. (arXiv 2502.06768)."""
-    first, second = log_probs.exp().topk(2, dim=-1).values.unbind(-1)
-    return first - second
-
-
 def masked_bound(
     model: Callable[..., torch.Tensor],
     batch: PuzzleBatch,
@@ -124,7 +118,7 @@ def chain_rule(
         model: as for `masked_bound`; so are ``device`` and ``batch_size``.
         batch: puzzles.
         order: numbers ``[puzzles, cells]``, the lowest blank first, e.g. the solver's ``rank``; or a score of
-            the network's log-probabilities, e.g. `by_margin`. Ties go to the lowest cell.
+            the network's log-probabilities, e.g. `objectives.imitate.lead`. Ties go to the lowest cell.
         progress: called with the number of states just seen.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,14 @@ from planorder.decoding.learned import SOURCES, Learned, strategy_of
 from planorder.decoding.testing import HashModel, check_order, check_strategy, equal, small_batch, small_view
 from planorder.decoding.view import StepView
 from planorder.models import HEADS, OrderHead, OrderHeadConfig, build_model
-from planorder.models.checkpoint import load_model, model_header, pretrained, pretrained_heads, save_model
+from planorder.models.checkpoint import (
+    load_model,
+    model_header,
+    pretrained,
+    pretrained_heads,
+    save_model,
+    weights_digest,
+)
 from planorder.training.presets import HEADS as TRAININGS
 from puzzles import get_family
 from puzzles.base import ConstraintGraph, EdgeSet, UserInputError
@@ -152,9 +160,13 @@ def test_a_file_is_an_order(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     path = save_head(tmp_path / "mine" / "weights.safetensors", "learned_policy")
     strategy = get_strategy(f"learned:{path}")
-    assert strategy.name == "learned:mine"  # without the places of this machine
+    digest = weights_digest(load_model(path, head=True).model)[:6]
+    assert strategy.name == f"learned:mine-{digest}"  # without the places of this machine
     assert (strategy.source, strategy.cost) == (SOURCES["learned_policy"][0], "n")
-    assert get_strategy(f"learned:{save_head(tmp_path / 'other.safetensors')}").name == "learned:other"
+    assert re.fullmatch(
+        r"learned:other-[0-9a-f]{6}",
+        get_strategy(f"learned:{save_head(tmp_path / 'other.safetensors')}").name,
+    )
     family = get_family("sudoku-2x2")
     batch, model = family.generate("test", "logic", 4), HashModel(4)
     assert equal(decode(model, batch, strategy), decode(model, batch, get_strategy("top_margin")))

@@ -12,8 +12,8 @@ import torch
 
 from planorder.decoding import Strategy, decode, get_strategy
 from planorder.decoding.budgets import Bernoulli, Schedule
-from planorder.decoding.lookahead import BELOW, LookAhead, Wino, entropy, leave_one_out
-from planorder.decoding.orders import TopMargin, TopProb, left_to_right, neg_entropy
+from planorder.decoding.lookahead import BELOW, LookAhead, Wino, leave_one_out
+from planorder.decoding.orders import TopMargin, TopProb, entropy, left_to_right, neg_entropy
 from planorder.decoding.picks import Sample
 from planorder.decoding.published import lookahead
 from planorder.decoding.remask import never

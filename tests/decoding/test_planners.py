@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from planorder.decoding import Strategy, decode, get_strategy
-from planorder.decoding.orders import PickedProb, TopMargin, TopProb
+from planorder.decoding.orders import PickedProb, TopMargin, TopProb, margin
 from planorder.decoding.picks import Sample, argmax
-from planorder.decoding.planners import SCORES, Line, PathScore, first_draw, frozen, margin, oracle_margin
+from planorder.decoding.planners import SCORES, Line, PathScore, first_draw, frozen, oracle_margin
 from planorder.decoding.published import correctors, lookahead, routing
 from planorder.decoding.random import Uniforms, row_keys
 from planorder.decoding.remask import never, route

@@ -6,9 +6,10 @@ import pytest
 
 from planorder.decoding import PRESETS, Strategy, decode, get_strategy, paper_protocol, with_options
 from planorder.decoding.budgets import SCHEDULED, Bernoulli, Fixed, Schedule, Threshold
+from planorder.decoding.fixed_orders import Dilated, Halton, given_order
 from planorder.decoding.lookahead import LookAhead
 from planorder.decoding.noise import Gaussian, Gumbel, no_noise
-from planorder.decoding.orders import MODEL_FREE, TopMargin, TopProb, left_to_right
+from planorder.decoding.orders import TopMargin, TopProb, is_model_free, left_to_right
 from planorder.decoding.picks import Sample, argmax
 from planorder.decoding.remask import never, route
 from planorder.decoding.testing import HashModel, check_strategy, equal, small_batch
@@ -118,9 +119,16 @@ def test_bad_options_are_named(options: dict, named: str) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_given_and_fixed_orders_have_no_confidence_to_blur() -> None:
+    for order in (given_order(range(81)), Halton(columns=9), Dilated(base=3), left_to_right):
+        assert is_model_free(order)
+        assert paper_protocol(Strategy("mine", order=order)).noise is no_noise
+    assert not is_model_free(TopProb())
+
+
 def test_the_papers_protocol_is_fifty_steps_and_fading_gumbel_on_the_oracle() -> None:
     for strategy in PRESETS.values():
         paper = paper_protocol(strategy)
         assert paper.steps == 50
         assert paper.pick == strategy.pick
-        assert paper.noise == (no_noise if strategy.order in MODEL_FREE else Gumbel(0.5, annealed=True))
+        assert paper.noise == (no_noise if is_model_free(strategy.order) else Gumbel(0.5, annealed=True))

@@ -14,7 +14,8 @@ from torch import nn
 from planorder.decoding import likelihood as exact
 from planorder.decoding.testing import HashModel, small_batch
 from planorder.training import likelihood
-from planorder.training.likelihood import by_margin, chain_rule, masked_bound
+from planorder.training.likelihood import chain_rule, masked_bound
+from planorder.training.objectives.imitate import lead
 from planorder.training.objectives.registry import OBJECTIVES
 from planorder.training.objectives.schedules import Schedule
 from planorder.training.objectives.weighted import WeightedObjective
@@ -48,12 +49,12 @@ def test_a_given_order_has_its_exact_likelihood(name: str) -> None:
     assert found[0] == 0
 
 
-def test_an_order_by_margin_is_decided_in_each_state() -> None:
-    found, wanted = chain_rule(MODEL, BATCH, by_margin), []
+def test_an_order_lead_is_decided_in_each_state() -> None:
+    found, wanted = chain_rule(MODEL, BATCH, lead), []
     for row in range(10):
         state, order = torch.from_numpy(BATCH.clues[row : row + 1]).long(), []
         for _ in blanks(row):
-            margin = by_margin(MODEL(state).double().log_softmax(-1))[0]
+            margin = lead(MODEL(state).double().log_softmax(-1))[0]
             cell = int(margin.masked_fill(state[0] != 0, -1.0).argmax())
             order.append(cell)
             state[0, cell] = int(BATCH.solution[row, cell])
@@ -140,7 +141,7 @@ def test_results_depend_on_the_seed_and_not_on_the_batch_size(monkeypatch: pytes
     assert not np.array_equal(twice[:4], twice[4:])  # each piece has masks of its own
     counted: list[int] = []
     masked_bound(MODEL, BATCH, repeats=5, progress=counted.append)
-    chain_rule(MODEL, BATCH, by_margin, progress=counted.append)
+    chain_rule(MODEL, BATCH, lead, progress=counted.append)
     assert sum(counted) == 50 + int(BATCH.blank.sum())
 
 
@@ -155,7 +156,7 @@ def test_edges_go_to_their_puzzles() -> None:
     norm = math.log(math.exp(2.0) + 3)
     right = (batch.solution - 1 == edges[:, :, 0]) & batch.blank
     wanted = batch.blank.sum(1) * norm - 2.0 * right.sum(1)
-    assert chain_rule(model, batch, by_margin, batch_size=3) == pytest.approx(wanted)
+    assert chain_rule(model, batch, lead, batch_size=3) == pytest.approx(wanted)
     found = masked_bound(model, batch, repeats=400, batch_size=7).mean(1)
     assert found == pytest.approx(wanted, rel=0.15)
     assert (found[wanted == 0] == 0).all()
@@ -169,7 +170,7 @@ def test_networks_are_evaluated_and_left_as_they_were() -> None:
 
     net = Net().train()
     masked_bound(net, BATCH, repeats=2)
-    chain_rule(net, BATCH, by_margin)
+    chain_rule(net, BATCH, lead)
     assert net.training
 
 
@@ -179,10 +180,10 @@ def test_mistakes_are_told() -> None:
 
     for call, message in (
         (lambda: masked_bound(MODEL, BATCH, repeats=0), "repeats=0"),
-        (lambda: chain_rule(MODEL, BATCH, by_margin, batch_size=0), "batch_size=0"),
+        (lambda: chain_rule(MODEL, BATCH, lead, batch_size=0), "batch_size=0"),
         (lambda: chain_rule(MODEL, BATCH, BATCH.rank[:3]), r"order of shape \[3, 6\]"),
         (lambda: masked_bound(broken, BATCH), "not finite"),
-        (lambda: chain_rule(broken, BATCH, by_margin), "not finite"),
+        (lambda: chain_rule(broken, BATCH, lead), "not finite"),
     ):
         with pytest.raises(UserInputError, match=message):
             call()

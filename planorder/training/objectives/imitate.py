@@ -217,7 +217,7 @@ def frozen_log_probs(
 
 
 def lead(log_probs: torch.Tensor) -> torch.Tensor:
-    """``[batch, cells]``: the margin p1 - p2."""
+    """``[batch, cells]``: the margin p1 - p2, the order of Kim et al. (arXiv 2502.06768)."""
     first, second = log_probs.exp().topk(2, dim=-1).values.unbind(-1)
     return first - second
 
