@@ -19,7 +19,9 @@ EXAMPLES = """  python -m planorder reproduce table2
   python -m planorder reproduce table3 --weights runs/weights
   python -m planorder reproduce figure2_left --flops 1e11,1e12 --repeats 5
   python -m planorder reproduce figure2_right
-  python -m planorder reproduce table2 --scale paper --weights runs/weights --device cuda --n 10000"""
+  python -m planorder reproduce table2 --routing
+  python -m planorder reproduce table2 --scale paper --weights runs/paper --device cuda --n 10000 \\
+      --out runs/paper/table2"""
 PLANS = {"figure2_left": plan_orders, "figure2_right": plan_imbalance}
 """How each figure is done; tables are all done in one way."""
 
@@ -38,6 +40,10 @@ def planned(args: Reproduce) -> Plan:
     for option in ("flops", "repeats"):
         if getattr(args, option) is not None and args.name != "figure2_left":
             raise UserInputError(f"--{option} with {args.name}: expected none; it is for figure2_left")
+    if args.name == "figure2_left" and args.weights:
+        raise UserInputError(f"--weights with {args.name}: expected none; it trains its own networks")
+    if args.routing and not isinstance(found, Table):
+        raise UserInputError(f"--routing with {args.name}: expected none; it is for tables")
     return plan_table(args, found) if isinstance(found, Table) else PLANS[args.name](args)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,18 +13,19 @@ import torch
 
 from planorder import __main__ as entrance
 from planorder import jobs
-from planorder.decoding import decode
+from planorder.decoding import decode, remask
 from planorder.decoding.noise import Gumbel, no_noise
 from planorder.decoding.picks import Sample, argmax
 from planorder.models import AutoregressiveConfig, build_model
 from planorder.models.checkpoint import load_model, model_header, pretrained, save_model
 from planorder.reproduce import run_reproduce
 from planorder.reproductions import plan, tables
-from planorder.reproductions.paper import TARGETS, Table, rows_of
+from planorder.reproductions.paper import OURS, TARGETS, Table, rows_of
 from planorder.reproductions.plan import Reproduce, find_networks
-from planorder.reproductions.tables import COLUMNS, protocols
+from planorder.reproductions.tables import COLUMNS, protocols, seen
 from planorder.results.runs import MANIFEST, _fingerprint
 from planorder.results.stats import wilson
+from planorder.training.presets import recipe
 from puzzles import get_family
 from puzzles.base import UserInputError
 
@@ -98,6 +100,10 @@ def test_the_protocols_differ_in_the_noise_alone() -> None:
     assert (noisy.order, noisy.budget, noisy.pick) == (quiet.order, quiet.budget, argmax)
     assert list(protocols("vanilla", get_family("sudoku"))) == ["both"]
     assert protocols("free", get_family("sudoku")) == {"both": None}
+    routed = protocols("top_margin", get_family("sudoku"), routing=True)
+    assert {name: routed[name] for name in found} == found
+    assert routed["routing"] == replace(noisy, remask=remask.route, revise=True)
+    assert list(protocols("vanilla", get_family("sudoku"), routing=True)) == ["both"]
     many = protocols("top_margin", get_family("naesat"))
     assert {strategy.pick for strategy in many.values() if strategy} == {Sample(1.0)}
 
@@ -128,8 +134,37 @@ def test_rows_are_what_decoding_gives_and_untrained_ones_say_so(
         assert f"python -m planorder train zebra --model {model_name} --out" in shown
     for said in ("98.50", "91.17", "not trained", "95% interval", "departures", "Gumbel noise of 0.5"):
         assert said in shown
+    for said in ("told the constraints", "random symmetries", "416,000 + 224,000 in batches of 64, 50% of"):
+        assert said in shown
     assert (tmp_path / "t" / "table3.png").read_bytes().startswith(b"\x89PNG")
     assert manifest_faults(tmp_path / "t") == []
+
+
+def test_headers_say_what_networks_saw() -> None:
+    shipped = {name: load_model(path).info for name, path in pretrained("sudoku").items()}
+    own = "50% of the last masked along its own confidence"
+    assert seen(shipped["relational"]) == f"160,000 + 48,000 in batches of 32, {own}"
+    assert seen(shipped["transformer"]) == "224,000 in batches of 64"
+    assert seen({}) == "unknown"
+
+
+def test_the_departures_of_the_paper_s_scale_are_those_of_the_preset() -> None:
+    train = recipe("paper", "transformer", get_family("sudoku")).train
+    assert f"batch {train.batch_size}, {train.steps:,} steps" in OURS
+    assert f"({train.batch_size * train.steps / 1e6:.0f} million examples)" in OURS
+    for table in TARGETS.values():
+        assert not isinstance(table, Table) or any(OURS in line for line in table.at_scale["paper"])
+
+
+@pytest.mark.usefixtures("_only_relational", "_undrawn")
+def test_routing_goes_on_in_the_same_folder(tmp_path: Path) -> None:
+    run_reproduce(asked(tmp_path / "t", n=1))
+    before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "t" / "points").iterdir()}
+    run_reproduce(asked(tmp_path / "t", n=1, routing=True))
+    after = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "t" / "points").iterdir()}
+    assert {name: after[name] for name in before} == before
+    assert len(after) == len(before) + 2
+    assert (pd.read_csv(tmp_path / "t" / "table3.csv")["protocol"] == "routing").sum() == 2
 
 
 @pytest.fixture
@@ -227,6 +262,8 @@ def test_the_paper_s_scale_takes_weights_from_the_folder_alone(tmp_path: Path) -
         ("table2", {"seed": -1}, "--seed -1"),
         ("table2", {"flops": "1e9"}, "--flops with table2"),
         ("table2", {"repeats": 2}, "--repeats with table2"),
+        ("figure2_right", {"routing": True}, "--routing with figure2_right"),
+        ("figure2_left", {"weights": Path("w")}, "--weights with figure2_left"),
         ("figure2_left", {"n": 2}, "--repeats is its number of runs"),
         ("figure2_left", {"flops": "1e9,x"}, "--flops '1e9,x'"),
         ("figure2_left", {"flops": "1e9,-1"}, "--flops '1e9,-1'"),

@@ -33,11 +33,13 @@ class Reproduce:
     name: tyro.conf.Positional[str]
     """of the table or figure: table1, table2, table3, table5, figure2_left, figure2_right"""
     scale: Literal["cpu", "paper"] = "cpu"
-    """cpu: weights that ship or quick trainings; paper: the published sizes, trained on a GPU beforehand"""
+    """cpu: weights that ship or quick trainings; paper: the preset paper, trained on a GPU beforehand"""
     weights: Path | None = None
     """folder of your own weights, FAMILY_MODEL/weights.safetensors, as the commands that are printed write"""
     n: int | None = None
     """test puzzles of a row, or sequences of a point (default: at most 15 minutes of two cores in all)"""
+    routing: bool = False
+    """tables: orders by the model once more with the paper's noise and routing (filled cells revised)"""
     flops: str | None = None
     """figure2_left: budgets of compute, with commas"""
     repeats: int | None = None

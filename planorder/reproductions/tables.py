@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from planorder.console import resolve_device
-from planorder.decoding import Strategy, get_strategy, paper_protocol, with_options
+from planorder.decoding import Strategy, get_strategy, paper_protocol, remask, with_options
 from planorder.decoding.strategies import PAPER_GUMBEL, PAPER_STEPS
 from planorder.jobs import decode_settings, measured
 from planorder.models import parameter_count
@@ -33,8 +34,8 @@ from planorder.results.tables import percent, text_table
 from puzzles import get_family
 from puzzles.base import AbstractFamily
 
-NOISY, QUIET, SAME = "paper", "no noise", "both"
-"""The protocols: the paper's, the same without its noise, and where there is no noise to leave out."""
+NOISY, QUIET, SAME, ROUTED = "paper", "no noise", "both", "routing"
+"""The protocols: the paper's, that without its noise, where there is none to leave out, that with routing."""
 NOT_TRAINED = "not trained"
 COLUMNS = (
     *("paper_row", "paper_percent", "family", "tier", "model", "weights", "strategy", "protocol", "n"),
@@ -47,6 +48,8 @@ LEGEND = f"""protocols, T = {PAPER_STEPS} reverse steps in all:
             it fades, and what it is added to, the paper leaves unsaid)
   no noise  the same without it
   both      vanilla, which has no score to blur, and autoregressive networks, a cell a move
+  routing   with --routing alone: paper, all but the clues predicted and ranked anew at every step, as in
+            the code that the paper builds on; docs/log.md has measurements
   Values are the likeliest, sampled for vanilla and wherever puzzles have many solutions."""
 
 
@@ -65,25 +68,29 @@ class Job:
     strategy: Strategy | None
 
 
-def protocols(name: str, family: AbstractFamily) -> dict[str, Strategy | None]:
+def protocols(name: str, family: AbstractFamily, routing: bool = False) -> dict[str, Strategy | None]:
     """The strategy under each protocol; one entry where there is no noise to leave out.
 
-    The paper's protocol is `paper_protocol`; without noise it is the same strategy in as many steps.
+    The paper's protocol is `paper_protocol`; without noise it is the same strategy in as many steps; with
+    ``routing`` one more is the paper's with the routing of MGDM (arXiv:2410.14157).
     """
     if name == FREE:
         return {SAME: None}
     pick = None if family.unique else "sample"
     noisy = with_options(paper_protocol(get_strategy(name)), pick=pick)
     quiet = with_options(get_strategy(name), steps=PAPER_STEPS, pick=pick)
-    return {SAME: noisy} if noisy == quiet else {NOISY: noisy, QUIET: quiet}
+    if noisy == quiet:
+        return {SAME: noisy}
+    routed = {ROUTED: replace(noisy, remask=remask.route, revise=True)} if routing else {}
+    return {NOISY: noisy, QUIET: quiet, **routed}
 
 
-def jobs_of(row: Row, tier: str, networks: Networks) -> Iterator[Job]:
+def jobs_of(row: Row, tier: str, networks: Networks, routing: bool) -> Iterator[Job]:
     """The jobs of a row; none where its network is not there."""
     loaded = networks.found.get((row.family, row.model))
     if loaded is None:
         return
-    for protocol, strategy in protocols(row.strategy, loaded.family).items():
+    for protocol, strategy in protocols(row.strategy, loaded.family, routing).items():
         point = {"family": row.family, "tier": tier, "model": row.model}
         point |= {"weights": weights_digest(loaded.model), "strategy": row.strategy, "protocol": protocol}
         yield Job(point, loaded, strategy)
@@ -98,7 +105,7 @@ def plan_table(args: Reproduce, table: Table) -> Plan:
     settings |= decode_settings(args.n or table.n, args.seed, device)
 
     def work(folder: PointFolder) -> Report:
-        jobs = [(row, list(jobs_of(row, table.tier, networks))) for row in rows]
+        jobs = [(row, list(jobs_of(row, table.tier, networks, args.routing))) for row in rows]
         asked = [(job.point, job.loaded, job.strategy) for _, found in jobs for job in found]
         measured(asked, folder, "reproduce")
         return report(args, table, jobs, networks, folder)
@@ -126,7 +133,8 @@ def report(
     frame = pd.DataFrame(found).reindex(columns=list(COLUMNS))
     measure = measure_of(get_family(table.family))
     shown = format_rows(frame, measure.column) + untrained(networks, args.weights)
-    text = [heading(args.name), shown, LEGEND, departures((*table.departures, *sizes(frame)))]
+    said = (*table.departures, *table.at_scale[args.scale], *sizes(frame), *examples(networks))
+    text = [heading(args.name), shown, LEGEND, departures(said)]
     figure = beside_paper(frame, measure, f"{table.place}: {table.family}, tier {table.tier}")
     return Report(frame, figure, "\n\n".join(text))
 
@@ -137,6 +145,27 @@ def sizes(frame: pd.DataFrame) -> list[str]:
     counts = zip(trained["model"], trained["parameters"], strict=True)
     said = ", ".join(f"{model} {int(count):,}" for model, count in counts)
     return [f"parameters of our networks: {said}; of theirs: in the names of their rows"]
+
+
+def examples(networks: Networks) -> list[str]:
+    """What our networks were trained on, by the headers of their weights, as one more departure."""
+    said = [f"{model} ({family}) {seen(loaded.info)}" for (family, model), loaded in networks.found.items()]
+    return [f"examples that our networks saw: {'; '.join(said)}"]
+
+
+def seen(info: dict[str, Any]) -> str:
+    """Examples of a training, of that which it went on from, their batch, and masks that were not random."""
+    stages = [stage for stage in (info.get("init"), info) if stage and "metrics" in stage]
+    if not stages:
+        return "unknown"
+    counts = " + ".join(f"{stage['metrics']['examples']:,.0f}" for stage in stages)
+    revealed = stages[-1].get("objective", {}).get("revealed")
+    if revealed is None:  # the first weights that shipped say it in their command alone
+        found = re.search(r"--revealed ([\d.]+)", stages[-1].get("command", ""))
+        revealed = float(found[1]) if found else 0.0
+    which = "of the last " if len(stages) > 1 else ""
+    own = f", {revealed:.0%} {which}masked along its own confidence" if revealed else ""
+    return f"{counts} in batches of {stages[-1]['train']['batch_size']}{own}"
 
 
 def format_rows(frame: pd.DataFrame, measure: str) -> str:
