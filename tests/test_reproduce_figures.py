@@ -16,10 +16,10 @@ from planorder.models.pi_learner import PiLearner
 from planorder.reproduce import run_reproduce
 from planorder.reproductions import imbalance, orders, plan
 from planorder.reproductions.imbalance import bayes, consistent, errors, masked_sequences
-from planorder.reproductions.orders import ORDERS, Scale, best, permutation, rate_of, steps_of
+from planorder.reproductions.orders import ORDERS, Scale, best, label_of, permutation, rate_of, steps_of
 from planorder.reproductions.plan import Reproduce
-from puzzles import get_family
-from puzzles.base import UserInputError
+from planorder.reproductions.sequences import SEQUENCES
+from puzzles.base import ConstraintGraph, UserInputError
 from puzzles.naesat import NaeSat
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -116,12 +116,12 @@ def test_figure_2_right_from_the_weights_that_ship(
     pd.testing.assert_frame_equal(again, table)
 
 
-def learner(order: np.ndarray, n_values: int = 3) -> PiLearner:
+def learner(order: np.ndarray, n_values: int = 3, graph: ConstraintGraph | None = None) -> PiLearner:
     """A pi-learner whose every weight is drawn, so that all tokens matter."""
     shape = AutoregressiveConfig(len(order), n_values, 1, len(order), layers=2, width=16, heads=2)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = PiLearner(shape, torch.from_numpy(order))
+        model = PiLearner(shape, torch.from_numpy(order), graph)
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter, std=0.5)
     return model.eval()
@@ -153,6 +153,44 @@ def test_an_untrained_pi_learner_guesses() -> None:
     assert torch.allclose(log_p, torch.full_like(log_p, -math.log(9)), atol=1e-5)
 
 
+@torch.no_grad()
+def test_clues_are_read_by_every_token_and_pads_by_none() -> None:
+    family, order = SEQUENCES["zebra"].family, np.array([2, 0, 3, 1])
+    solution = torch.tensor([[1, 2, 3, 1]])
+    clues = torch.tensor([[[0, 7, 13, -1], [-1, -1, -1, -1]]])
+    model = learner(order, graph=family.graph())
+    log_p = model(solution, clues)
+    assert ((model(solution) - log_p).abs() > 1e-6).all(), "a token does not see the clues"
+    assert torch.allclose(model(solution, clues[:, :1]), log_p, atol=1e-5), "a pad is looked at"
+    later = solution.clone()
+    later[:, order[-1]] = 3
+    moved = (model(later, clues) - log_p)[0].abs() > 1e-6
+    assert moved.tolist() == [False, False, False, True], "order holds behind the clues too"
+
+
+def test_sequences_are_the_open_cells_and_the_law_that_reads_no_clue() -> None:
+    sudoku, zebra = SEQUENCES["sudoku"], SEQUENCES["zebra"]
+    assert (sudoku.length, zebra.length, len(zebra.cells)) == (81, 32 + 36, 36)
+    assert sudoku.alone == pytest.approx(0.620, abs=5e-4)
+    assert zebra.alone == pytest.approx(sum(math.log(k) for k in range(1, 7)) / 6)
+    puzzles = zebra.family.generate("val", "logic", 3)
+    solution, clues = zebra.read(puzzles, "cpu")
+    assert (puzzles.clues[:, zebra.cells] == 0).all()
+    assert ((puzzles.clues == 0).sum(1) == 36).all()
+    assert (solution.reshape(-1, 6).sort(1).values == torch.arange(1, 7)).all(), "a permutation a row"
+    assert clues is not None
+    assert clues.shape == (3, 32, 4)
+    assert sudoku.read(sudoku.family.generate("val", "logic", 2), "cpu")[1] is None
+
+
+def test_the_middle_orders_are_labelled_with_their_swaps() -> None:
+    found = [label_of({"family": family, "order": order}) for family in SEQUENCES for order in ORDERS]
+    assert found == [
+        *("identity", "much closer (9 swaps)", "closer (8 swaps)", "uniform"),
+        *("identity", "much closer (6 swaps)", "closer (3 swaps)", "uniform"),
+    ]
+
+
 def test_orders_are_as_far_from_the_identity_as_they_say() -> None:
     cells = 400
     assert (permutation("identity", cells, 5) == np.arange(cells)).all()
@@ -181,7 +219,8 @@ def test_the_best_size_is_chosen_for_all_repeats_at_once() -> None:
     losses = {(1, 32): [1.0, 2.0], (2, 64): [1.4, 1.4]}
     frame = pd.DataFrame(
         [
-            {"order": "uniform", "flops": 1.0, "layers": l, "width": w, "parameters": w, "loss": loss}
+            {"family": "zebra", "order": "uniform", "flops": 1.0, "layers": l, "width": w}
+            | {"parameters": w, "loss": loss}
             for (l, w), found in losses.items()
             for loss in found
         ]
@@ -198,29 +237,27 @@ def test_figure_2_left_learns_and_goes_on(
     args = Reproduce("figure2_left", repeats=1, flops="5e7,1e9", device="cpu", out=tmp_path / "f")
     run_reproduce(args)
     table = pd.read_csv(tmp_path / "f" / "figure2_left.csv")
-    assert len(table) == 4 * 2
+    assert len(table) == 2 * 4 * 2
     spent = 6 * table["parameters"] * table["tokens"]
     assert (spent / table["flops"]).between(0.6, 1.6).all()
-    loss = table.set_index(["order", "flops"])["loss"]
-    assert loss["identity", 1e9] < loss["identity", 5e7] - 0.02
-    assert loss["identity", 1e9] < loss["uniform", 1e9]
+    loss = table.set_index(["family", "order", "flops"])["loss"]
+    for family in ("sudoku", "zebra"):
+        assert loss[family, "identity", 1e9] < loss[family, "identity", 5e7] - 0.02
+    assert loss["sudoku", "identity", 1e9] < loss["sudoku", "uniform", 1e9]
     shown = capsys.readouterr().out
-    assert "9 and 8 at L = 81" in shown
+    for said in ("9 and 8 at L = 81", "much closer (6 swaps)", "zebra", "clipped", "1.097"):
+        assert said in shown
     assert "no interval" in shown, "one run has no spread"
     monkeypatch.setattr(plan, "save", lambda figure, path: None)
-    monkeypatch.setattr(orders, "loss_by_compute", lambda rows, floor: None)
+    monkeypatch.setattr(orders, "loss_by_compute", lambda rows, titles: None)
     trained: list[dict[str, object]] = []
     real = orders.train_learner
     monkeypatch.setattr(
         orders, "train_learner", lambda point, *rest: (trained.append(point), real(point, *rest))[1]
     )
-    next((tmp_path / "f" / "points").glob("uniform*")).unlink()
+    next((tmp_path / "f" / "points").glob("zebra_uniform*")).unlink()
     run_reproduce(args)
     assert len(trained) == 1
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "f" / "figure2_left.csv"), table)
     run_reproduce(Reproduce("figure2_left", repeats=2, flops="5e7", device="cpu", out=tmp_path / "f"))
-    assert len(trained) == 1 + 4, "more repeats go on in the same folder"
-
-
-def test_our_floor_is_the_entropy_of_all_grids() -> None:
-    assert math.log(orders.GRIDS) / get_family("sudoku").n_cells == pytest.approx(0.620, abs=5e-4)
+    assert len(trained) == 1 + 2 * 4, "more repeats go on in the same folder"

@@ -32,6 +32,7 @@ PROTOCOLS = {
     "paper": (VERMILLION, "o", -0.13, "ours, the paper's noise"),
     "no noise": (BLUE, "^", 0.13, "ours, no noise"),
     "both": (GREY, "s", 0.0, "ours, nothing to blur"),
+    "routing": (GREEN, "D", 0.3, "ours, noise and routing"),
 }
 """Colour, marker, place below the line, and label of the protocols of `reproductions.tables`."""
 LINES: tuple[Line, ...] = ("-", "--", ":", "-.")
@@ -89,30 +90,33 @@ def beside_paper(rows: pd.DataFrame, measure: Measure = EXACT, title: str = "") 
 
 
 @styled
-def loss_by_compute(rows: pd.DataFrame, floor: float) -> Figure:
-    """Loss of pi-learners against compute, a line an order.
+def loss_by_compute(rows: pd.DataFrame, titles: dict[str, tuple[str, float]]) -> Figure:
+    """Loss of pi-learners against compute, a line an order, a panel a family.
 
     Args:
-        rows: order, flops, n, loss, low, high; in nats a token.
-        floor: a loss that no order can go below, drawn dashed.
+        rows: family, order, flops, n, loss, low, high; in nats a token.
+        titles: of each family its panel's title, and the loss of the uniform law on all solutions, dashed.
     """
     require_rows(rows, "pi-learners")
-    figure, (axes,) = new_figure(6.6, 3.9)
-    for place, order in enumerate(names_of(rows["order"])):
-        part = rows[rows["order"] == order].sort_values("flops")
-        x = part["flops"].to_numpy(float) * 1.03 ** (place - 1.5)
-        loss, low, high = (part[name].to_numpy(float) for name in ("loss", "low", "high"))
-        axes.errorbar(
-            x, loss, yerr=[loss - low, high - loss], color=PALETTE[place], marker=MARKERS[place], label=order
-        )
-    axes.axhline(floor, color=BLACK, linestyle="--", linewidth=1, label="uniform on all Sudokus")
-    axes.set_xscale("log")
-    tick_values(axes, sorted(rows["flops"].unique()))
-    axes.set_xlabel("training compute, 6 x parameters x tokens (FLOPs)")
-    axes.set_ylabel("loss (nats a token)")
-    axes.set_title("pi-learners on Sudoku solutions")
-    figure.legend(loc="outside right center")
-    caption(figure, f"{counts(rows, 'runs')}; bars: 95% t intervals over permutations and seeds")
+    families = names_of(rows["family"])
+    figure, panels = new_figure(1.4 + 4.2 * len(families), 3.9, columns=len(families), sharey=False)
+    for axes, family in zip(panels, families, strict=True):
+        title, alone = titles[family]
+        of_family = rows[rows["family"] == family]
+        for place, order in enumerate(names_of(of_family["order"])):
+            part = of_family[of_family["order"] == order].sort_values("flops")
+            x = part["flops"].to_numpy(float) * 1.03 ** (place - 1.5)
+            loss, low, high = (part[name].to_numpy(float) for name in ("loss", "low", "high"))
+            reach, look = [loss - low, high - loss], (PALETTE[place], MARKERS[place])
+            axes.errorbar(x, loss, yerr=reach, color=look[0], marker=look[1], label=order)
+        axes.axhline(alone, color=BLACK, linestyle="--", linewidth=1, label="uniform on all solutions")
+        axes.set_xscale("log")
+        tick_values(axes, sorted(rows["flops"].unique()))
+        axes.set_title(title)
+        axes.legend(loc="upper right")
+    panels[0].set_ylabel("loss (nats a token)")
+    said = "training compute: 6 x parameters x tokens (FLOPs)"
+    caption(figure, f"{said}; {counts(rows, 'runs')}; bars: 95% t intervals over permutations and seeds")
     return figure
 
 
