@@ -56,7 +56,7 @@ class Train:
     denoiser: str = "relational"
     """for learned orders: the network whose blanks they order, one that ships or a file of weights"""
     preset: str = "cpu"
-    """tiny (seconds), cpu (at most an hour on two cores) or paper (the published sizes, for a GPU)"""
+    """tiny (seconds), cpu (at most an hour on two cores) or paper (5.4M parameters, AR 42M, for a GPU)"""
     data: Path | None = None
     """training puzzles from python -m puzzles.generate; generated, and kept in --out, if not given"""
     puzzles: int | None = None
