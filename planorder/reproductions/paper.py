@@ -111,7 +111,7 @@ TOLD = (
 AUGMENTED = (
     "ours see each training puzzle under random symmetries, of which the paper's protocol says nothing"
 )
-OURS = "ours: batch 512, 200,000 steps (102 million examples), the mean loss of the masked cells"
+OURS = "the preset paper: batch 512, 200,000 steps (102 million examples), the mean loss of the masked cells"
 TRAINED = (
     "their masked networks, in the code of Ye et al. (MGDM, arXiv:2410.14157): learning rate 1e-3, batch "
     f"128, 300 epochs, that code's loss (our --objective mgdm); {OURS}"
