@@ -48,8 +48,8 @@ LEGEND = f"""protocols, T = {PAPER_STEPS} reverse steps in all:
             it fades, and what it is added to, the paper leaves unsaid)
   no noise  the same without it
   both      vanilla, which has no score to blur, and autoregressive networks, a cell a move
-  routing   with --routing alone: paper, all but the clues predicted and ranked anew at every step, as in
-            the code that the paper builds on; docs/log.md has measurements
+  routing   only with --routing: paper, and all but the clues is predicted and ranked anew at every step,
+            as in the code that the paper builds on; docs/log.md has measurements
   Values are the likeliest, sampled for vanilla and wherever puzzles have many solutions."""
 
 
