@@ -11,7 +11,8 @@ import pytest
 import torch
 from conftest import Baseline
 
-from planorder.decoding import PRESETS, Strategy
+from planorder.decoding import PRESETS, Strategy, get_strategy
+from planorder.decoding.learned import SOURCES
 from planorder.decoding.lookahead import LookAhead
 from planorder.decoding.loop import advance
 from planorder.decoding.rows import Rows, open_rows
@@ -21,7 +22,7 @@ from puzzles import get_family
 from puzzles.base import LOGIC
 
 BATCH = 256
-NAMES = [n for n, s in PRESETS.items() if not isinstance(s.order, LookAhead) and n != "wino"]
+NAMES = [n for n, s in PRESETS.items() if not isinstance(s.order, LookAhead) and n != "wino"] + [*SOURCES]
 
 
 class Middle(NamedTuple):
@@ -63,7 +64,7 @@ def no_look(tokens: torch.Tensor, edges: torch.Tensor | None) -> torch.Tensor:
 @pytest.mark.parametrize("name", NAMES)
 def bench_choices(race, name: str) -> None:
     """A ratio of at least 10 keeps an order below a tenth of its model."""
-    strategy, (rows, log_probs, model) = PRESETS[name], middle()
+    strategy, (rows, log_probs, model) = get_strategy(name), middle()
     if strategy.memory is not None:
         rows = replace(rows, memory=step(replace(rows, log_probs=None), log_probs, strategy).memory)
     after, some = step(rows, log_probs, strategy), torch.arange(BATCH) < 3
