@@ -6,6 +6,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import tyro
 from torch import nn
@@ -182,6 +183,19 @@ def initial(path: Path, name: str) -> LoadedModel:
     return loaded
 
 
+def facts_of(args: Train, beside: LoadedModel | None, begun: LoadedModel | None) -> dict[str, Any]:
+    """What the weights' header says of how they were made, without the places of this machine."""
+    words = [placeless(word) for word in sys.argv[1:]]
+    command = " ".join(["python -m planorder train", *words])
+    facts: dict[str, Any] = {"environment": environment(), "command": command, "preset": args.preset}
+    if beside:
+        digest = {"denoiser": beside.name, "denoiser_sha256": weights_digest(beside.model)}
+        facts["objective"] = asdict(HEADS[args.model]) | digest
+    elif not args.model.startswith("ar-"):
+        facts["objective_name"] = args.objective or "masked"
+    return facts | ({"init": begun.info} if begun else {})
+
+
 def run_train(args: Train) -> None:
     """Trains, with a bar that shows the last metrics."""
     use_all_cores()
@@ -195,18 +209,12 @@ def run_train(args: Train) -> None:
     data = TrainingData(
         family, puzzles, chosen.train.batch_size, args.seed, chosen.train.balance, chosen.train.by_size
     )
-    words = [placeless(word) for word in sys.argv[1:]]
-    command = " ".join(["python -m planorder train", *words])  # without the places of this machine
-    facts = {"environment": environment(), "command": command, "preset": args.preset, "puzzles": len(puzzles)}
-    if not beside and not args.model.startswith("ar-"):
-        facts["objective_name"] = args.objective or "masked"
-    if begun:
-        facts["init"] = begun.info
-    validate = validation(family, args.validate, args.seed, device, chosen.objective)
-    if beside:
-        digest = {"denoiser": beside.name, "denoiser_sha256": weights_digest(beside.model)}
-        facts["objective"] = asdict(HEADS[args.model]) | digest
-        validate = head_validation(family, args.validate, args.seed, device, beside.model)
+    facts = {"puzzles": len(puzzles), **facts_of(args, beside, begun)}
+    validate = (
+        head_validation(family, args.validate, args.seed, device, beside.model)
+        if beside
+        else validation(family, args.validate, args.seed, device, chosen.objective)
+    )
     with tqdm(
         total=chosen.train.steps,
         desc=args.model,

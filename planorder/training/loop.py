@@ -176,18 +176,7 @@ def train(
     """
     own_shards(config.shards)  # refuses ranks that cannot share them
     state = Training(model_config, config, data, device)
-    if init is not None:
-        try:
-            state.model.load_state_dict(init.state_dict())
-        except RuntimeError as error:
-            raise UserInputError(
-                f"the weights to begin with have another shape than {name!r}: expected {model_config}"
-            ) from error
-        state.average.load_state_dict(init.state_dict())
-    facts = {"train": asdict(config), "objective": facts_of(objective), **(info or {})}
-    facts |= {BEGAN: weights_digest(init)} if init is not None else {}
-    facts[PUZZLES] = content_hash(data.puzzles)
-    header = model_header(model_config, data.family, name, facts)
+    header = begin(state, model_config, objective, name, info or {}, init)
     seconds = resume(state, out, header)
     check_agreement(state, out)
     log = MetricsLog(out / METRICS, state.done) if world().first else None
@@ -219,6 +208,29 @@ def train(
             metrics = last_line(out / METRICS)
             save_model(out / WEIGHTS, state.average, header | {"metrics": metrics})
     return out / WEIGHTS
+
+
+def begin(
+    state: Training,
+    model_config: ModelConfig,
+    objective: Objective,
+    name: str,
+    info: dict[str, Any],
+    init: nn.Module | None,
+) -> dict[str, Any]:
+    """Takes up the weights to begin with, if there are such; returns the header of state and weights."""
+    facts = {"train": asdict(state.config), "objective": facts_of(objective), **info}
+    facts[PUZZLES] = content_hash(state.data.puzzles)
+    if init is not None:
+        try:
+            state.model.load_state_dict(init.state_dict())
+        except RuntimeError as error:
+            raise UserInputError(
+                f"the weights to begin with have another shape than {name!r}: expected {model_config}"
+            ) from error
+        state.average.load_state_dict(init.state_dict())
+        facts[BEGAN] = weights_digest(init)
+    return model_header(model_config, state.data.family, name, facts)
 
 
 def last_line(path: Path) -> dict[str, Any]:
