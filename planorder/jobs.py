@@ -18,9 +18,8 @@ from planorder.decoding.shards import decode_on_ranks
 from planorder.decoding.view import Decoded
 from planorder.models import AutoregressiveModel, parameter_count
 from planorder.models.checkpoint import LoadedModel
-from planorder.results.evaluate import Outcome, score
+from planorder.results.evaluate import FREE, Outcome, score
 from planorder.results.points import PointFolder
-from planorder.results.report import FREE
 from planorder.results.resampling import t_interval
 from planorder.results.tables import per_puzzle, summarise, with_cell_interval
 from puzzles.base import PuzzleBatch, UserInputError

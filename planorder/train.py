@@ -22,7 +22,7 @@ from planorder.results.files import one_line_errors
 from planorder.training.data import TrainingData
 from planorder.training.loop import train
 from planorder.training.objectives.masked import MaskedObjective
-from planorder.training.presets import HEADS, Recipe, recipe
+from planorder.training.presets import HEAD_OBJECTIVES, Recipe, recipe
 from planorder.training.shards import own_shards
 from planorder.validation import head_validation, validation
 from puzzles import get_family
@@ -94,7 +94,7 @@ class Train:
 
 def frozen_network(args: Train, family: AbstractFamily, device: str) -> LoadedModel | None:
     """The network beside which a learned order is trained; None for a network of the table."""
-    if args.model not in HEADS:
+    if args.model not in HEAD_OBJECTIVES:
         return None
     shipped = pretrained(family.name)
     loaded = load_model(shipped.get(args.denoiser) or Path(args.denoiser))
@@ -177,8 +177,8 @@ def placeless(word: str) -> str:
 
 def initial(path: Path, name: str) -> LoadedModel:
     """The network to begin with; for a learned order any head."""
-    loaded = load_model(path, head=name in HEADS)
-    if loaded.name != name and name not in HEADS:
+    loaded = load_model(path, head=name in HEAD_OBJECTIVES)
+    if loaded.name != name and name not in HEAD_OBJECTIVES:
         raise UserInputError(f"{path}: holds a {loaded.name!r}, expected a {name!r}: name another --init")
     return loaded
 
@@ -190,7 +190,7 @@ def facts_of(args: Train, beside: LoadedModel | None, begun: LoadedModel | None)
     facts: dict[str, Any] = {"environment": environment(), "command": command, "preset": args.preset}
     if beside:
         digest = {"denoiser": beside.name, "denoiser_sha256": weights_digest(beside.model)}
-        facts["objective"] = asdict(HEADS[args.model]) | digest
+        facts["objective"] = asdict(HEAD_OBJECTIVES[args.model]) | digest
     elif not args.model.startswith("ar-"):
         facts["objective_name"] = args.objective or "masked"
     return facts | ({"init": begun.info} if begun else {})

@@ -24,8 +24,7 @@ from planorder.decoding.budgets import Bernoulli, Fixed, Schedule
 from planorder.decoding.noise import Gumbel, no_noise
 from planorder.decoding.particles import best_of
 from planorder.models.checkpoint import load_model
-from planorder.results.evaluate import score
-from planorder.results.report import FREE
+from planorder.results.evaluate import FREE, score
 from planorder.results.runs import Run, load_run
 from planorder.training.data import TrainingData
 from planorder.training.loop import train

@@ -14,9 +14,9 @@ from planorder.decoding.rows import empty_result, keys_of, queue_of
 from planorder.decoding.view import Decoded
 from planorder.models.autoregressive import AutoregressiveModel, move_order
 from planorder.models.context import edge_tensor, evaluated
+from planorder.results.evaluate import FREE
 from puzzles.base import PuzzleBatch, UserInputError
 
-FREE = "free"
 DECODE_ORDERS = (FREE, "fixed", "solver")
 """Who chooses the next cell: the model, row-major order, the logical solver."""
 

@@ -42,7 +42,7 @@ class LookAhead:
         temperature: of the draw of candidates, >= 0.
         bypass: where all blanks have p1 of at least this, ``propose`` decides; the passes are taken all the
             same. Above 1: never.
-        pick: which value a candidate gets; that of the strategy.
+        pick: which value a candidate gets; give it the strategy's, which `with_options` replaces alone.
     """
 
     candidates: int = 8

@@ -61,7 +61,7 @@ class Rows:
     memory: torch.Tensor | None = None
 
     def take(self, chosen: torch.Tensor) -> Rows:
-        """The rows of a bool mask ``[batch]``."""
+        """The rows of a bool mask ``[batch]``, or of int64 places, in their order."""
         held: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         kept: dict[str, Any] = {
             name: None if value is None else value[chosen] for name, value in held.items()

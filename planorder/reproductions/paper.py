@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from planorder.results.report import FREE
+from planorder.results.evaluate import FREE
 from puzzles.base import HARD, LOGIC, UserInputError
 from puzzles.errors import did_you_mean
 

@@ -26,9 +26,9 @@ from planorder.reproductions.plan import (
     heading,
     untrained,
 )
+from planorder.results.evaluate import FREE
 from planorder.results.plotting import measure_of
 from planorder.results.points import PointFolder
-from planorder.results.report import FREE
 from planorder.results.reproduce_figures import beside_paper
 from planorder.results.tables import percent, text_table
 from puzzles import get_family

@@ -10,6 +10,9 @@ import pandas as pd
 from planorder.results.stats import wilson
 from puzzles.base import AbstractFamily, PuzzleBatch, UserInputError
 
+FREE = "free"
+"""What tables call the order of an autoregressive network, which chooses its cells itself."""
+
 
 @dataclass(frozen=True)
 class Outcome:

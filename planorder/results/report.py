@@ -8,7 +8,7 @@ import pandas as pd
 
 from planorder.results import figures
 from planorder.results.comparisons import format_tests, paired_tests
-from planorder.results.evaluate import Outcome, error_curve
+from planorder.results.evaluate import FREE, Outcome, error_curve
 from planorder.results.files import csv_bytes
 from planorder.results.order_analysis import gap_closed
 from planorder.results.plotting import measure_of
@@ -23,8 +23,6 @@ from planorder.results.tables import (
 )
 from puzzles.base import LOGIC, AbstractFamily, PuzzleBatch
 
-FREE = "free"
-"""What the table calls the order of an autoregressive network, which chooses its cells itself."""
 FILE = "file"
 """Tier of a user's own puzzles."""
 DRAWN = (LOGIC, FILE)

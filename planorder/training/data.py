@@ -33,6 +33,7 @@ class TrainingData:
         seed: with the step, all there is to the choice.
         balance: 0 shows every puzzle once an epoch; above it, puzzles are drawn, and a hardest technique that
             a share f of them has gets a share proportional to ``f ** (1 - balance)``; at 1 all get the same.
+        by_size: above 0, puzzles are drawn in proportion to this power of the number of their blanks.
         augment: whether symmetries are applied.
     """
 

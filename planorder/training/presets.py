@@ -36,7 +36,7 @@ MODELS = {
 }
 """The networks of the table: name to description."""
 
-HEADS: dict[str, ImitationObjective | PolicyObjective] = {
+HEAD_OBJECTIVES: dict[str, ImitationObjective | PolicyObjective] = {
     "learned_imitation": ImitationObjective("right", stuck=0.75, revealed=0.125),
     "learned_margin": ImitationObjective("margin", stuck=0.75, revealed=0.125),
     "learned_solver": ImitationObjective("solver", temperature=1.0),
@@ -87,15 +87,15 @@ def recipe(
         UserInputError: an unknown preset, network or objective, with the nearest name; an objective for what
             is no masked network; a head without a denoiser, or for puzzles of many solutions.
     """
-    if objective is not None and (model in HEADS or model.startswith("ar-")):
+    if objective is not None and (model in HEAD_OBJECTIVES or model.startswith("ar-")):
         raise UserInputError(
             f"--objective {objective}: {model!r} has one of its own; drop it, or train a masked network"
         )
-    if model in HEADS and preset in PRESETS:
+    if model in HEAD_OBJECTIVES and preset in PRESETS:
         return head_recipe(preset, model, family, denoiser)
     for kind, name, known in (("preset", preset, PRESETS), ("model", model, MODELS)):
         if name not in known:
-            hint = did_you_mean(name, [*known, *(HEADS if kind == "model" else ())])
+            hint = did_you_mean(name, [*known, *(HEAD_OBJECTIVES if kind == "model" else ())])
             raise UserInputError(f"{kind} {name!r} is unknown: expected one of {', '.join(known)}{hint}")
     train, puzzles = schedule(preset, model, family)
     tiers = TIERS.get(family.name, family.tiers[:1])
@@ -125,7 +125,7 @@ def head_recipe(preset: str, name: str, family: AbstractFamily, denoiser: nn.Mod
     if preset != "tiny":
         train = replace(train, **HEAD_BUDGETS[name])
     puzzles = {"tiny": 500, "cpu": 40_000, "paper": 1_800_000}[preset]
-    return Recipe(shape, train, partial(HEADS[name], denoiser), puzzles, family.tiers)
+    return Recipe(shape, train, partial(HEAD_OBJECTIVES[name], denoiser), puzzles, family.tiers)
 
 
 def masked(preset: str, model: str, family: AbstractFamily) -> ModelConfig:

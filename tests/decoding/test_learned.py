@@ -26,7 +26,7 @@ from planorder.models.checkpoint import (
     save_model,
     weights_digest,
 )
-from planorder.training.presets import HEADS as TRAININGS
+from planorder.training.presets import HEAD_OBJECTIVES
 from puzzles import get_family
 from puzzles.base import ConstraintGraph, EdgeSet, UserInputError
 
@@ -208,7 +208,7 @@ def test_what_ships_loads_and_says_how_it_was_trained() -> None:
 
 
 def test_every_training_has_a_source_that_can_be_cited() -> None:
-    assert TRAININGS.keys() == SOURCES.keys()
+    assert HEAD_OBJECTIVES.keys() == SOURCES.keys()
     assert len(HEADS) == 1
     for source, *_ in SOURCES.values():
         assert set(ARXIV.findall(source)) & references().keys()

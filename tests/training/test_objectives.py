@@ -26,7 +26,7 @@ from planorder.training.objectives.masked import MaskedObjective
 from planorder.training.objectives.policy_gradient import PolicyObjective
 from planorder.training.objectives.registry import OBJECTIVES, get_objective
 from planorder.training.objectives.weighted import WeightedObjective
-from planorder.training.presets import HEADS, MODELS, recipe
+from planorder.training.presets import HEAD_OBJECTIVES, MODELS, recipe
 from puzzles import get_family
 from puzzles.base import PuzzleBatch, UserInputError
 
@@ -113,7 +113,7 @@ def test_networks_cannot_predict_the_mask(model: str) -> None:
 def test_a_recipe_takes_the_objective_of_a_masked_network_alone() -> None:
     assert recipe("tiny", "relational", FAMILY).objective == MaskedObjective()
     assert recipe("tiny", "shallow", FAMILY, objective="mdlm").objective == get_objective("mdlm")
-    for model in ["ar-solver", *HEADS]:
+    for model in ["ar-solver", *HEAD_OBJECTIVES]:
         with pytest.raises(UserInputError, match=f"--objective mdlm: {model!r} has one of its own"):
             recipe("tiny", model, FAMILY, objective="mdlm")
     with pytest.raises(UserInputError, match=r"objective 'mdlmm' is unknown.*did you mean 'mdlm'\?"):

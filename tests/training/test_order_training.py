@@ -29,7 +29,7 @@ from planorder.training.objectives.imitate import (
     solution_margin,
 )
 from planorder.training.objectives.masked import MaskedObjective
-from planorder.training.presets import HEADS, recipe
+from planorder.training.presets import HEAD_OBJECTIVES, recipe
 from puzzles import get_family
 from puzzles.base import PuzzleBatch, UserInputError
 
@@ -56,10 +56,10 @@ def run(
 ) -> Path:
     config = replace(SHORT, steps=steps, save_minutes=0.0)
     data = TrainingData(FAMILY, puzzles, 8, 0)
-    return train(HEAD, config, partial(HEADS[name], denoiser), data, out, name=name, **hooks)
+    return train(HEAD, config, partial(HEAD_OBJECTIVES[name], denoiser), data, out, name=name, **hooks)
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", HEAD_OBJECTIVES)
 def test_only_the_head_learns_and_a_killed_training_resumes(
     name: str, weak: Path, puzzles: PuzzleBatch, tmp_path: Path
 ) -> None:
@@ -144,7 +144,7 @@ def test_a_faulty_teacher_is_caught(
 def test_recipes_of_heads(weak: Path) -> None:
     denoiser = load_model(weak).model
     for preset in ("tiny", "cpu", "paper"):
-        for name in HEADS:
+        for name in HEAD_OBJECTIVES:
             chosen = recipe(preset, name, FAMILY, denoiser)
             assert isinstance(chosen.model, OrderHeadConfig)
             assert chosen.puzzles >= chosen.train.batch_size
