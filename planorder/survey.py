@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from planorder.catalogue import chosen as catalogued
@@ -21,6 +22,7 @@ from planorder.decoding import Strategy
 from planorder.decoding.learned import suits
 from planorder.jobs import decode_settings, measured
 from planorder.models.checkpoint import weights_digest
+from planorder.results.comparisons import ORACLES
 from planorder.results.files import atomic_write, csv_bytes
 from planorder.results.plotting import Measure, measure_of, save
 from planorder.results.points import open_points
@@ -32,7 +34,8 @@ from puzzles.base import AbstractFamily, UserInputError
 EXAMPLES = """  python -m planorder survey
   python -m planorder survey --families sudoku --n 1000 --out runs/survey-1000
   python -m planorder survey --orders vanilla,top_margin,klass,remdm_cap --n 500"""
-ALL = "all"
+ALL, BASELINE = "all", "vanilla"
+GAP = "gap: share closed of that from vanilla to the oracle"
 
 
 @dataclass(frozen=True)
@@ -84,10 +87,13 @@ def run_survey(args: Survey) -> None:
         ]
         out, measure = args.out / family.name, measure_of(family)
         with open_points(out, config) as folder, resumable(args.out):
-            table = ranked(pd.DataFrame(measured(jobs, folder, f"survey {family.name}")), measure)
+            rows = pd.DataFrame(measured(jobs, folder, f"survey {family.name}"))
+            table = with_gap(ranked(rows, measure), measure.column)
             atomic_write(out / "survey.csv", csv_bytes(table))
             save(survey_figure(table, measure), out / "survey.png")
-        print(f"{format_survey(table, measure)}\n\n{measure.long} %, {measure.bars}, n = {args.n} a tier")
+        print(
+            f"{format_survey(table, measure)}\n\n{measure.long} %, {measure.bars}, n = {args.n} a tier; {GAP}"
+        )
         print(f"folder: {out}\n")
 
 
@@ -101,6 +107,21 @@ def ranked(table: pd.DataFrame, measure: Measure) -> pd.DataFrame:
     return table.loc[keys.sort_values(["tier", "place"], kind="stable").index].reset_index(drop=True)
 
 
+def with_gap(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The table with ``closed``: the share of the gap from vanilla to the oracle of its tier; nan without both.
+
+    The oracle is the first of `comparisons.ORACLES` that was decoded; see `order_analysis.gap_closed` for
+    shares with an interval.
+    """
+    found = pd.Series(np.nan, index=table.index)
+    for _, part in table.groupby("tier"):
+        reached = dict(zip(part["strategy"], part[column], strict=True))
+        oracle = next((name for name in ORACLES if name in reached), None)
+        if oracle and reached.get(BASELINE, reached[oracle]) < reached[oracle]:
+            found[part.index] = (part[column] - reached[BASELINE]) / (reached[oracle] - reached[BASELINE])
+    return table.assign(closed=found)
+
+
 def format_survey(table: pd.DataFrame, measure: Measure) -> str:
     """The table for people: a row a strategy, the tiers side by side."""
     rows: dict[str, dict[str, object]] = {}
@@ -108,6 +129,7 @@ def format_survey(table: pd.DataFrame, measure: Measure) -> str:
         ends = f"{percent(row[f'{measure.column}_low'])} to {percent(row[f'{measure.column}_high'])}"
         own = rows.setdefault(row["strategy"], {"strategy": row["strategy"]})
         own[f"{row['tier']} %"] = f"{percent(row[measure.column])} ({ends})"
+        own[f"{row['tier']} gap %"] = f"{100 * row['closed']:.0f}" if row["closed"] == row["closed"] else ""
         own[f"{row['tier']} passes"] = f"{row['passes']:.1f}"
     return text_table(list(rows.values()), "terminal", left=("strategy",))
 

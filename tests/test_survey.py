@@ -15,7 +15,7 @@ from planorder.decoding import decode, get_strategy
 from planorder.decoding.learned import SOURCES
 from planorder.models.checkpoint import load_model, pretrained
 from planorder.results.plotting import EXACT
-from planorder.survey import EXAMPLES, Survey, ranked, run_survey, strategies_of
+from planorder.survey import EXAMPLES, Survey, ranked, run_survey, strategies_of, with_gap
 from puzzles import get_family
 from puzzles.base import UserInputError
 
@@ -51,6 +51,16 @@ def test_the_best_of_the_last_tier_come_first_and_of_equals_the_cheaper() -> Non
     table = ranked(pd.DataFrame(rows, columns=["tier", "strategy", "exact", "passes"]), EXACT)
     assert table["strategy"].tolist() == ["c", "b", "a"] * 2
     assert table["tier"].tolist() == ["logic"] * 3 + ["hard"] * 3
+
+
+def test_the_gap_is_that_to_the_better_informed_oracle() -> None:
+    rows = [
+        ("logic", "vanilla", 0.2), ("logic", "mine", 0.6), ("logic", "solver_order", 0.5),
+        ("logic", "oracle_margin", 1.0), ("hard", "vanilla", 0.5), ("hard", "solver_order", 0.5),
+    ]  # fmt: skip
+    table = with_gap(pd.DataFrame(rows, columns=["tier", "strategy", "exact"]), "exact")
+    assert table["closed"][:4].tolist() == pytest.approx([0, 0.5, 0.375, 1])
+    assert table["closed"][4:].isna().all(), "no gap to close"
 
 
 @pytest.mark.parametrize("family", ["sudoku", "zebra"])
