@@ -108,10 +108,10 @@ def ranked(table: pd.DataFrame, measure: Measure) -> pd.DataFrame:
 
 
 def with_gap(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The table with ``closed``: the share of the gap from vanilla to the oracle of its tier; nan without both.
+    """The table with ``closed``: the share of a tier's gap from vanilla to the oracle; nan without both.
 
-    The oracle is the first of `comparisons.ORACLES` that was decoded; see `order_analysis.gap_closed` for
-    shares with an interval.
+    The oracle is the first of `comparisons.ORACLES` that was decoded; shares with an interval are those of
+    `order_analysis.gap_closed`.
     """
     found = pd.Series(np.nan, index=table.index)
     for _, part in table.groupby("tier"):
