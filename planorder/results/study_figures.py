@@ -167,8 +167,7 @@ def survey_figure(rows: pd.DataFrame, measure: Measure = EXACT) -> Figure:
     axes.set_ylim(len(names) - 0.3, -0.7)
     axes.set_xlim(*measure.limits(rows))
     axes.set_xlabel(f"{measure.short} (%)")
-    axes.legend(
-        handles=[legend_key(tier, TIERS, place) for place, tier in enumerate(tiers)], loc="lower left"
-    )
+    keys = [legend_key(tier, TIERS, place) for place, tier in enumerate(tiers)]
+    figure.legend(handles=keys, loc="outside upper center", ncols=len(keys))
     caption(figure, f"{counts(rows)}; {measure.bars}; passes of tier {tiers[-1]}")
     return figure
