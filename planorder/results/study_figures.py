@@ -98,8 +98,7 @@ def noise_panel(
         axes.plot(x[joined], share[joined], color=colour, linewidth=1.1)
         axes.errorbar(x, share, yerr=reach, fmt=marker, linestyle="none", color=colour)
     said = [n.capitalize().replace(":", " ") if n != "none" else n for n in names]
-    axes.set_xticks(list(ticks.values()), said)
-    axes.tick_params(axis="x", labelrotation=60)
+    axes.set_xticks(list(ticks.values()), said, rotation=45, ha="right", rotation_mode="anchor")
 
 
 @styled
