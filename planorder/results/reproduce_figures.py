@@ -113,8 +113,8 @@ def loss_by_compute(rows: pd.DataFrame, titles: dict[str, tuple[str, float]]) ->
         axes.set_xscale("log")
         tick_values(axes, sorted(rows["flops"].unique()))
         axes.set_title(title)
-        low, high = axes.get_ylim()
-        axes.set_ylim(low, high + 0.45 * (high - low))  # so that the legend covers no line
+        bottom, top = axes.get_ylim()
+        axes.set_ylim(bottom, top + 0.45 * (top - bottom))  # so that the legend covers no line
         axes.legend(loc="upper right")
     panels[0].set_ylabel("loss (nats a token)")
     said = "training compute: 6 x parameters x tokens (FLOPs)"
