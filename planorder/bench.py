@@ -81,7 +81,7 @@ class Bench:
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """bf16 or fp32; auto: bf16 where the processor has it"""
     batch_size: int | None = None
-    """puzzles at a time (default: 128 on a CPU, 4096 on a GPU)"""
+    """puzzles at a time (default: 256 on a CPU, 4096 on a GPU)"""
     frontier: bool = False
     """accuracy against forward passes instead: the strategies at all their settings, resumable"""
     out: Path | None = None

@@ -85,7 +85,7 @@ class Frontier:
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """bf16 or fp32; auto: bf16 where the processor has it"""
     batch_size: int | None = None
-    """puzzles at a time (default: 128 on a CPU, 4096 on a GPU)"""
+    """puzzles at a time (default: 256 on a CPU, 4096 on a GPU)"""
     out: Path | None = None
     """folder to write, or to go on with (default: runs/frontier-FAMILY)"""
 

@@ -148,7 +148,7 @@ def test_ctrl_c_leaves_what_is_finished_and_the_same_command_does_the_rest(
     [
         ({"n": 7}, "was begun with n 6, asked for 7"),
         ({"seed": 4}, "was begun with seed 3, asked for 4"),
-        ({"batch_size": 2}, "was begun with batch_size 128, asked for 2"),
+        ({"batch_size": 2}, "was begun with batch_size 256, asked for 2"),
     ],
 )
 def test_another_configuration_is_refused_in_one_line(
