@@ -207,10 +207,10 @@ def run_study(args: Study) -> None:
     config |= decode_settings(args.n, args.seed, device)
     with open_points(out, config) as folder, resumable(out):
         table = pd.DataFrame(measured(jobs, folder, f"study {args.name}"))
-        write_csv(out / f"{args.name}.csv", table)
+        atomic_write(out / f"{args.name}.csv", csv_bytes(table))
         if len(found) > 1:
             table, measure = over_weights(table, measure)
-            write_csv(out / f"{args.name}_over_weights.csv", table)
+            atomic_write(out / f"{args.name}_over_weights.csv", csv_bytes(table))
         for tier, rows in table.groupby("tier", sort=False):
             save(study_lines(rows, args.name, measure), out / f"{args.name}_{tier}.png")
     print(format_study(table, args.name, measure))
@@ -229,7 +229,7 @@ def run_parallel(args: Study, out: Path) -> None:
     tables = [pd.read_csv(out / name / "frontier.csv").assign(network=name) for name in names]
     table, measure = over_weights(pd.concat(tables), measure_of(get_family(args.family)))
     table["on_frontier"] = on_front(table, measure.column)
-    write_csv(out / "parallel_over_weights.csv", table)
+    atomic_write(out / "parallel_over_weights.csv", csv_bytes(table))
     save(accuracy_frontier(table, measure), out / "parallel.png")
     print(f"\n{format_frontier(table, measure.column, measure.bars)}\n\nfolder: {out}")
 
@@ -248,11 +248,6 @@ def over_weights(table: pd.DataFrame, measure: Measure) -> tuple[pd.DataFrame, M
     ).reset_index()
     several = found["networks"].iloc[0]
     return found, replace(measure, bars=f"means, least to most, of {several} trainings")
-
-
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """A table, whole or not at all."""
-    atomic_write(path, csv_bytes(table))
 
 
 def format_study(table: pd.DataFrame, name: str, measure: Measure) -> str:

@@ -178,7 +178,7 @@ def train(
     state = Training(model_config, config, data, device)
     header = begin(state, model_config, objective, name, info or {}, init)
     seconds = resume(state, out, header)
-    check_agreement(state, out)
+    check_agreement(state, out, header[PUZZLES])
     log = MetricsLog(out / METRICS, state.done) if world().first else None
     started, saved = time.monotonic() - seconds, time.monotonic()
     sums: dict[str, torch.Tensor] = {}
@@ -274,9 +274,9 @@ def resume(state: Training, out: Path, header: dict[str, Any]) -> float:
     return float(found["seconds"])
 
 
-def check_agreement(state: Training, out: Path) -> None:
+def check_agreement(state: Training, out: Path, puzzles: str) -> None:
     """Refuses ranks that would begin differently, as where ``out`` is another folder on each machine."""
-    begins = everyone((state.done, weights_digest(state.model), content_hash(state.data.puzzles)))
+    begins = everyone((state.done, weights_digest(state.model), puzzles))
     if len(set(begins)) > 1:
         steps = ", ".join(str(done) for done, *_ in begins)
         raise UserInputError(
