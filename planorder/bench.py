@@ -148,7 +148,7 @@ def run_bench(args: Bench) -> None:
         device,
         precision_name(args.precision, device),
         args.batch_size or default_batch_size(device),
-        sampled=None if args.pick is None else args.pick == "sample",
+        samples=None if args.pick is None else args.pick == "sample",
         best_of=args.best_of,
         oracle=args.choose == "oracle",
     )

@@ -23,9 +23,14 @@ MODELS = ("relational", "ar-fixed", "ar-random", "ar-solver")
 Pick = Literal["argmax", "sample"]
 
 
+def entries(text: str) -> list[str]:
+    """What stands between commas, without spaces; nothing is no entry."""
+    return [entry.strip() for entry in text.split(",") if entry.strip()]
+
+
 def listed(text: str, option: str, known: tuple[str, ...] = ()) -> list[str]:
     """The entries of an option with commas: different ones, and of the known if there are such."""
-    found = [entry.strip() for entry in text.split(",") if entry.strip()]
+    found = entries(text)
     if option in ("steps", "ks", "turns"):
         if not all(entry.isdecimal() and int(entry) > 0 for entry in found):
             raise UserInputError(f"--{option} {text!r}: expected whole numbers with commas, e.g. 50,20")
@@ -55,7 +60,7 @@ def chosen_strategies(
     pick: Pick | None = None,
 ) -> list[Strategy]:
     """The strategies that ``--orders`` names, with the options that the user set."""
-    names = [name.strip() for name in orders.split(",") if name.strip()]
+    names = entries(orders)
     if not names or len(set(names)) < len(names):
         raise UserInputError(f"--orders {orders!r}: expected one or more different names with commas")
     found = [get_strategy(name, family) for name in names]
@@ -104,7 +109,7 @@ def chosen_models(family: AbstractFamily, models: str | None, checkpoint: Path |
             f"runs/mine) and give --checkpoint runs/mine/weights.safetensors"
         )
     chosen = ",".join(name for name in MODELS if name in shipped) if models is None else models
-    names = [name.strip() for name in chosen.split(",") if name.strip()]
+    names = entries(chosen)
     for name in names:
         if name not in shipped:
             hint = did_you_mean(name, shipped)

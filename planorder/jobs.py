@@ -42,8 +42,8 @@ class Decoding:
         device: as `console.resolve_device` gave it.
         precision: "fp32" or "bf16".
         batch_size: puzzles at a time.
-        sampled: whether an autoregressive network, which has no strategy, samples its values; None where
-            puzzles have many solutions.
+        samples: whether an autoregressive network, which has no strategy, samples its values; None: as
+            `choices.sampled` has it for strategies, where puzzles have many solutions.
         best_of: decodes of a puzzle by a strategy, of which one counts (`particles.best_of`).
         oracle: whether that is one that is right, if any is, instead of the most confident.
     """
@@ -52,7 +52,7 @@ class Decoding:
     device: str
     precision: str
     batch_size: int
-    sampled: bool | None = None
+    samples: bool | None = None
     best_of: int = 1
     oracle: bool = False
 
@@ -123,7 +123,7 @@ def decode_rows(
     if process := process_of(loaded.info):
         return decode_d3pm(loaded.model, rows, process, **options)
     assert isinstance(loaded.model, AutoregressiveModel)
-    warm = (not loaded.family.unique) if how.sampled is None else how.sampled
+    warm = (not loaded.family.unique) if how.samples is None else how.samples
     model = loaded.model.to(how.device)
     return decode_autoregressive(model, rows, temperature=float(warm), **options)
 
