@@ -20,6 +20,7 @@ from planorder.decoding import (
     budgets,
     correctors,
     fixed_orders,
+    influence,
     lookahead,
     noise,
     orders,
@@ -63,6 +64,11 @@ ORDERS: dict[str, Made] = {
     "curriculum": lambda w: st.builds(priors.Curriculum, weight),
     "pooled": lambda w: st.builds(priors.PooledProb, st.sampled_from([0.01, 0.05, 3.0])),
     "among top": lambda w: st.builds(priors.RandomAmongTop, small),
+    "fewest legal": lambda w: st.builds(
+        influence.FewestLegal,
+        st.lists(st.sets(st.sampled_from(range(w.n_cells))).map(tuple), max_size=4).map(tuple),
+        st.sampled_from([0.05, 2.0]),
+    ),
     "oracle": lambda w: st.just(planners.oracle_margin),
     "path": lambda w: st.builds(planners.PathScore, st.sampled_from(sorted(planners.SCORES)), weight, a_pick),
     "best of runs": lambda w: st.builds(adaptive.BestOfRuns, st.just(0.3), st.floats(0.3, 1.0)).map(
@@ -130,6 +136,11 @@ PARTS: dict[str, Made] = {
         st.builds(adaptive.Stable, unit, unit),
         st.sampled_from([adaptive.least_change, orders.random_order]),
         st.integers(1, 3),
+    ),
+    "readiness": lambda w: st.builds(
+        lambda order, memory: {"order": order, "memory": memory},
+        st.builds(influence.Readiness, unit),
+        st.builds(influence.Influence, st.floats(0.0, 0.9)),
     ),
     "frozen": lambda w: st.just({"order": planners.frozen, "memory": planners.first_draw}),
     "credit": lambda w: st.builds(

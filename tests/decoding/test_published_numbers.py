@@ -75,6 +75,7 @@ NUMBERS: dict[str, dict[str, Any]] = {
     "p2_greedy": P2 | {"order.q": "log_prob", "order.eta": 1.0},  # 46
     "p2_margin": P2 | {"order.q": "margin", "order.eta": 1.0},  # 46
     "p2_dfm": P2 | {"order.q": "random", "order.eta": 1.0},  # 46
+    "adaptive_dynamic": {"order.threshold": 0.3, "memory.momentum": 0.5, "budget.k": 4},  # 25
     "p2_plus": {"pick.temperature": 1.0, "budget.k": 1},  # 46
     "wino": {"budget.wide": 0.6, "budget.narrow": 0.9},  # 49
     "gibbs_corrector": {"remask.k": 1, "remask.tau": 1.0},  # 51

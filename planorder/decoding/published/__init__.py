@@ -25,13 +25,12 @@ Since it is not stated exactly enough, or needs what no view has:
 
 - A-CFG (arXiv:2505.20199), guidance by a pass without the least sure cells: known second-hand;
 - local-coherence and Jacobi decoding, deferred commitment (arXiv:2601.02076), CoRe (arXiv:2602.04096), T2M
-  (arXiv:2604.18738), Saber (arXiv:2510.18165);
-- ``adaptive_dynamic`` (VAST-UVA/dLLM_Reason): no paper states it, and it keeps a number for every two cells;
-- the tie-break of tchauffi/nonet by the number of legal values: it needs the puzzle's rules.
+  (arXiv:2604.18738), Saber (arXiv:2510.18165).
 
 Since it is here already, or a line of the user's:
 
-- a given order and a given graph of dependencies: `fixed_orders.given_order` and `blocks.GivenDag` make them.
+- a given order and a given graph of dependencies: `fixed_orders.given_order` and `blocks.GivenDag` make them;
+  the tie-break of tchauffi/nonet, which needs the puzzle's rules: `influence.fewest_legal`.
   ``adaptive_dag`` (VAST-UVA/dLLM_Reason) is that graph too: its way round it opens where no cell is ready,
   which an acyclic graph never meets;
 - the sampler ``mean`` of MD4 is ``vanilla_cosine``: value and opening are drawn apart, which is the same law;

@@ -1,9 +1,10 @@
 """Orders by a score, one cell a step unless said: confidence and its relatives, fixed orders, blocks.
 
-Two kinds of rule need something of the user's and so have no preset: a given order,
-``Strategy("mine", fixed_orders.given_order(permutation))``, and a given graph of dependencies,
-``Strategy("mine", orders.TopProb(), see=blocks.GivenDag(parents))``. "Critical tokens first"
-(VAST-UVA/dLLM_Reason, score log V - H) is ``neg_entropy`` under another name.
+Three kinds of rule need something of the user's and so have no preset: a given order,
+``Strategy("mine", fixed_orders.given_order(permutation))``, a given graph of dependencies,
+``Strategy("mine", orders.TopProb(), see=blocks.GivenDag(parents))``, and the puzzle's rules, for the
+tie-break of tchauffi/nonet, ``Strategy("mine", influence.fewest_legal(family.graph()))``. "Critical tokens
+first" (VAST-UVA/dLLM_Reason, score log V - H) is ``neg_entropy`` under another name.
 
 Dream and UPO draw K blanks without replacement from softmax(score / c). Gumbel noise c on the score is that
 draw: the K largest of score / c + Gumbel(0, 1) are drawn from the softmax one after another, since the
@@ -18,6 +19,7 @@ from planorder.decoding import (
     blocks,
     budgets,
     fixed_orders,
+    influence,
     noise,
     orders,
     picks,
@@ -151,6 +153,18 @@ PRESETS: dict[str, Strategy] = {
         description="largest p1 - 0.1 H / max H first, likeliest value",
         departures="max H over the row's blanks, not over the batch",
     ),
+    "adaptive_dynamic": Strategy(
+        "adaptive_dynamic",
+        influence.Readiness(0.3),
+        budget=budgets.Fixed(4),
+        memory=influence.Influence(0.5),
+        source=REASON,
+        description="the 4 blanks of largest r p1 a step, r the share of a blank's parents that are filled: "
+        "cells of larger p1 whose cosine with it, smoothed at momentum 0.5, is above 0.3; likeliest values",
+        departures="K = 4 (k=... for others), there from length and number of steps; one cell a step would "
+        "be top_prob, since the surest blank's parents are filled. Every puzzle begins without a memory",
+        cost="n / 4",
+    ),
     "p2_plus": Strategy(
         "p2_plus",
         planners.frozen,
@@ -168,8 +182,8 @@ PRESETS: dict[str, Strategy] = {
         budget=budgets.Threshold(0.999),
         source="tchauffi/nonet (code), the rule of arXiv:2505.22618",
         description="all blanks with p1 >= 0.999 a step, at least one, likeliest value",
-        departures="without its tie-break by the number of legal values, which needs the puzzle's rules; the "
-        "model is not told the time",
+        departures="without its tie-break by the number of legal values, which needs the puzzle's rules "
+        "(influence.fewest_legal); the model is not told the time",
         cost="1 to n",
     ),
 }
