@@ -47,7 +47,8 @@ class Train:
     """folder for the state, metrics.jsonl and the weights"""
     model: str = "relational"
     """relational, shallow, transformer, ar-fixed, ar-random or ar-solver; or an order beside a frozen
-    network: learned_imitation, learned_margin, learned_solver, learned_policy"""
+    network: learned_imitation, learned_margin, learned_solver, learned_policy; or learned_quality, which says
+    what to mask again"""
     objective: str | None = None
     """of masked networks (masked): masked, mdlm, mdlm_T, md4, md4_T, md4_poly, ao_arm, llada, mgdm,
     mgdm_reciprocal, rdm, rdm_reciprocal, rdm_none, puma, d3pm_uniform, d3pm_absorbing, d3pm_gaussian,

@@ -2,18 +2,22 @@
 
     --orders top_margin,learned_imitation,learned:runs/mine/weights.safetensors
 
-A head reads the log-probabilities that the table's network has given anyway, so it costs no forward pass, and
-it goes with any network of its family.
+And a learned remasking, `LowestQuality`, by a head that scores what is filled. A head reads the log-
+probabilities that the table's network has given anyway, so it costs no forward pass, and it goes with any
+network of its family.
 """
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from planorder.decoding.budgets import Schedule
+from planorder.decoding.orders import TopMargin
+from planorder.decoding.remask import top_cells
 from planorder.decoding.strategies import Strategy
 from planorder.decoding.view import StepView
 from planorder.models import OrderHead
@@ -22,6 +26,11 @@ from puzzles.base import UserInputError
 
 FILE = "learned:"
 SCORE = "the blank to which a trained head gives the highest score, likeliest value"
+QUALITY_STEPS, WORST = 51, 4
+QUALITY = (
+    f"the blanks of largest p1 - p2 in T = {QUALITY_STEPS} steps, likeliest value; in each the {WORST} "
+    "filled cells are masked again that a trained head trusts least"
+)
 SOURCES = {
     "learned_imitation": (
         "arXiv:2602.09501 (Where-to-Unmask)",
@@ -38,6 +47,12 @@ SOURCES = {
         "arXiv:2510.05725 (UPO)",
         "that of learned_imitation, rewarded for right solutions of whole decodes, pulled to p1 - p2",
         "one update a batch, so no clipped ratio; reads probabilities and the graph, no hidden states",
+    ),
+    "learned_quality": (
+        "arXiv:2510.01384 (PRISM)",
+        "taught whether values that the network filled in are the solution's",
+        "blanks by p1 - p2; taught on states of several steps of a decode, beside a frozen network; reads "
+        "probabilities and the graph, no hidden states",
     ),
     "learned_solver": (
         "arXiv:2409.10502 (order of the logical solver, here taught to a head)",
@@ -64,28 +79,69 @@ class Learned:
         Raises:
             UserInputError: no head fits.
         """
-        shape = tuple(view.log_probs.shape[1:])
-        for head in self.heads:
-            if (head.n_cells, head.n_values) == shape:
-                scores: torch.Tensor = head.to(view.tokens.device)(
-                    view.log_probs, view.tokens, view.clue, view.edges
-                )
-                return scores
-        known = ", ".join(f"{head.n_cells} cells of {head.n_values} values" for head in self.heads)
-        raise UserInputError(
-            f"the learned order is for puzzles of {known}, these have {shape[0]} of {shape[1]}: train a head "
-            "on them (python -m planorder train FAMILY --model learned_imitation), or drop it"
-        )
+        return scores_of(self.heads, view)
+
+
+@dataclass(frozen=True)
+class LowestQuality:
+    """Reopens the k filled cells that a head of quality trusts least (PRISM, arXiv:2510.01384).
+
+    As the authors' code has it (SeunggeunKimkr/PRISM), none while there are no more than k, and none once all
+    but k or fewer of the blanks are filled.
+
+    Attributes:
+        heads: as for `Learned`.
+        k: cells a step, >= 1.
+    """
+
+    heads: tuple[OrderHead, ...]
+    k: int = WORST
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise UserInputError(f"k={self.k}: expected at least 1 cell to mask again")
+
+    def __call__(self, view: StepView, score: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+        """bool ``[batch, cells]``; reads neither ``score`` nor the value of ``count``."""
+        filled = ~view.blank & ~view.clue
+        n_filled, quality = filled.sum(1), scores_of(self.heads, view)
+        midway = (n_filled > self.k) & (n_filled < view.n_blank_start - self.k)
+        return top_cells(-quality, filled, self.k * midway.long())
+
+
+def scores_of(heads: tuple[OrderHead, ...], view: StepView) -> torch.Tensor:
+    """float64 ``[batch, cells]``: what the head that fits the puzzles says; raises as `Learned` does."""
+    shape = tuple(view.log_probs.shape[1:])
+    for head in heads:
+        if (head.n_cells, head.n_values) == shape:
+            scores: torch.Tensor = head.to(view.tokens.device)(
+                view.log_probs, view.tokens, view.clue, view.edges
+            )
+            return scores
+    known = ", ".join(f"{head.n_cells} cells of {head.n_values} values" for head in heads)
+    raise UserInputError(
+        f"the learned order is for puzzles of {known}, these have {shape[0]} of {shape[1]}: train a head "
+        "on them (python -m planorder train FAMILY --model learned_imitation), or drop it"
+    )
 
 
 def strategy_of(name: str, *heads: OrderHead, kind: str = "") -> Strategy:
     """The strategy of heads, which are copied; ``kind`` is the entry of `SOURCES`, if not the ``name``."""
     source, taught, departures = SOURCES.get(kind or name, ("a head of your own", "", ""))
     frozen = tuple(copy.deepcopy(head).double().eval().requires_grad_(False) for head in heads)
-    description = f"{SCORE}; {taught}" if taught else SCORE
-    return Strategy(
-        name, Learned(frozen), source=source, description=description, departures=departures, cost="n"
+    scores_filled = any(head.config.quality for head in heads)
+    rule = QUALITY if scores_filled else SCORE
+    made = Strategy(
+        name,
+        Learned(frozen),
+        source=source,
+        description=f"{rule}; {taught}" if taught else rule,
+        departures=departures,
     )
+    if not scores_filled:
+        return made
+    remask, budget = LowestQuality(frozen), Schedule("linear")
+    return replace(made, order=TopMargin(), budget=budget, remask=remask, steps=QUALITY_STEPS, cost="up to T")
 
 
 def is_learned(name: str) -> bool:

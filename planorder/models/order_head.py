@@ -1,4 +1,4 @@
-"""A head that scores cells: which blank first, from what a denoiser says of each and from the graph."""
+"""A head that scores cells by what a denoiser says of each and by the graph: blanks, or what is filled."""
 
 from __future__ import annotations
 
@@ -37,12 +37,14 @@ class OrderHeadConfig:
         hidden: width inside a block.
         blocks: blocks of messages along the graph, each with weights of its own.
         top: likeliest values of a cell that it reads, at most as many as there are.
+        quality: score filled cells, by the log-odds that their values are right, instead of blanks.
     """
 
     channels: int = 32
     hidden: int = 64
     blocks: int = 2
     top: int = 3
+    quality: bool = False
 
     def __post_init__(self) -> None:
         for name in ("channels", "hidden", "blocks", "top"):
@@ -54,10 +56,11 @@ class OrderHead(nn.Module):
     """A score a cell: that of the margin plus what a small network on the constraint graph adds.
 
     ``score = -log(1 - (p1 - p2)) + w . net(features)`` with w = 0 at first, so that an untrained head orders
-    as top_margin does. It reads the log-probabilities of any denoiser, never its weights: of a cell the top
-    log-probabilities, entropy and margin, whether it is blank, filled or a clue, and how much the cells that
-    share a constraint with it claim its likeliest values for themselves (`claims`). Filled cells are read by
-    what stands in them. Renaming the values, or permuting cells as the graph allows, changes nothing.
+    as top_margin does; where it tells the quality of filled cells, the net alone. It reads the log-
+    probabilities of any denoiser, never its weights: of a cell the top log-probabilities, entropy and margin,
+    whether it is blank, filled or a clue, and how much the cells that share a constraint with it claim its
+    likeliest values for themselves (`claims`). Filled cells are read by what stands in them. Renaming the
+    values, or permuting cells as the graph allows, changes nothing.
 
     A planner beside a frozen denoiser is that of Where-to-Unmask (arXiv:2602.09501) and of UPO
     (arXiv:2510.05725). Departure: theirs are transformers on hidden states; this is the block of `relational`
@@ -99,7 +102,9 @@ class OrderHead(nn.Module):
         clue: torch.Tensor,
         edges: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Scores ``[batch, cells]``, higher is sooner, of the type of the weights; only blanks' count.
+        """Scores ``[batch, cells]`` of the type of the weights: higher is sooner, and only blanks' count.
+
+        Or, with ``config.quality``, the log-odds that a filled cell is right; then only filled cells' count.
 
         Args:
             log_probs: ``[batch, cells, values]``, a denoiser's.
@@ -117,8 +122,8 @@ class OrderHead(nn.Module):
         x = self.read(features.to(dtype)).transpose(0, 1)
         for block in cast(list[Block], list(self.blocks)):
             x = block(x, F.embedding(state, block.inject.weight.to(x.dtype)), messages, 1)
-        added = self.score(F.layer_norm(x, (self.config.channels,)))[..., 0].T
-        return base.to(dtype) + added.to(dtype)
+        added = self.score(F.layer_norm(x, (self.config.channels,)))[..., 0].T.to(dtype)
+        return added if self.config.quality else base.to(dtype) + added
 
     def features(self, log_probs: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """float64 ``[batch, cells, 2 top + 2]``: log p of the likeliest values, their claims, -H, base.

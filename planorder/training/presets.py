@@ -22,6 +22,7 @@ from planorder.training.objectives.autoregressive import AutoregressiveObjective
 from planorder.training.objectives.d3pm import D3PM_NOISES, d3pm_objective
 from planorder.training.objectives.imitate import ImitationObjective
 from planorder.training.objectives.policy_gradient import PolicyObjective
+from planorder.training.objectives.quality import QualityObjective
 from planorder.training.objectives.registry import get_objective
 from puzzles.base import HARD, LOGIC, AbstractFamily, UserInputError
 from puzzles.errors import did_you_mean
@@ -36,13 +37,14 @@ MODELS = {
 }
 """The networks of the table: name to description."""
 
-HEAD_OBJECTIVES: dict[str, ImitationObjective | PolicyObjective] = {
+HEAD_OBJECTIVES: dict[str, ImitationObjective | PolicyObjective | QualityObjective] = {
     "learned_imitation": ImitationObjective("right", stuck=0.75, revealed=0.125),
     "learned_margin": ImitationObjective("margin", stuck=0.75, revealed=0.125),
     "learned_solver": ImitationObjective("solver", temperature=1.0),
     "learned_policy": PolicyObjective(),
+    "learned_quality": QualityObjective(),
 }
-"""The learned orders: name to objective. Each is a head beside a frozen network."""
+"""The learned orders, and what is masked again: name to objective. Each is a head beside a frozen network."""
 
 PRESETS = {
     "tiny": "seconds: for tests and notebooks",
@@ -121,6 +123,8 @@ def head_recipe(preset: str, name: str, family: AbstractFamily, denoiser: nn.Mod
         "cpu": OrderHeadConfig(),
         "paper": OrderHeadConfig(channels=64, hidden=128, blocks=4),
     }[preset]
+    if name == "learned_quality":
+        shape = replace(shape, blocks=2 * shape.blocks, quality=True)
     train, _ = schedule(preset, "relational", family)
     if preset != "tiny":
         train = replace(train, **HEAD_BUDGETS[name])
@@ -201,6 +205,7 @@ HEAD_BUDGETS: dict[str, dict[str, Any]] = {
     "learned_margin": {"steps": 600, "batch_size": 64, "learning_rate": 2e-3},
     "learned_solver": {"steps": 1500, "batch_size": 64, "learning_rate": 2e-3},
     "learned_policy": {"steps": 200, "batch_size": 24, "learning_rate": 5e-4},
+    "learned_quality": {"steps": 2000, "batch_size": 64, "learning_rate": 4e-3},
 }
 """What the presets but "tiny" set of `TrainConfig` for order heads."""
 

@@ -14,7 +14,8 @@ import torch
 
 from planorder.catalogue import ARXIV, references
 from planorder.decoding import decode, get_strategy
-from planorder.decoding.learned import SOURCES, Learned, strategy_of
+from planorder.decoding.learned import SOURCES, Learned, LowestQuality, scores_of, strategy_of
+from planorder.decoding.remask import top_cells
 from planorder.decoding.testing import HashModel, check_order, check_strategy, equal, small_batch, small_view
 from planorder.decoding.view import StepView
 from planorder.models import HEADS, OrderHead, OrderHeadConfig, build_model
@@ -45,6 +46,16 @@ def head_for(graph: ConstraintGraph = NOISE, seed: int | None = 0) -> OrderHead:
     return head
 
 
+def quality_head(seed: int = 0) -> OrderHead:
+    """A head of filled cells with drawn weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = OrderHead(replace(CONFIG, quality=True), NOISE)
+        for parameter in head.parameters():
+            torch.nn.init.normal_(parameter, std=0.5)
+    return head
+
+
 def save_head(path: Path, name: str = "learned_imitation", family: str = "sudoku-2x2") -> Path:
     chosen = get_family(family)
     save_model(path, build_model(CONFIG, chosen), model_header(CONFIG, chosen, name, {}))
@@ -53,7 +64,8 @@ def save_head(path: Path, name: str = "learned_imitation", family: str = "sudoku
 
 def test_a_learned_order_keeps_what_every_strategy_must() -> None:
     for name in SOURCES:
-        check_strategy(strategy_of(name, head_for()))
+        head = quality_head() if name == "learned_quality" else head_for()
+        check_strategy(strategy_of(name, head), reads_filled=name == "learned_quality")
 
 
 def test_an_untrained_head_decodes_as_top_margin() -> None:
@@ -79,6 +91,67 @@ def test_a_decode_against_a_slow_twin() -> None:
             state[first] = int(log_probs[0, first].argmax()) + 1
             assert found.step[row, first] == step
         assert found.cells[row].tolist() == state
+
+
+def reopens_the_least_trusted(remask: Callable, k: int) -> bool:
+    """Whether a rule masks the k filled cells again that a head trusts least, where it should mask any."""
+    head, view = quality_head().double(), small_view(small_batch(40, n_cells=8), seed=2)
+    with torch.no_grad():
+        quality = head(view.log_probs, view.tokens, view.clue).tolist()
+    found = remask(view, torch.zeros(view.blank.shape), torch.ones_like(view.step)).tolist()
+    reopened = 0
+    for row in range(len(view.tokens)):
+        filled = [c for c in range(8) if not view.blank[row, c] and not view.clue[row, c]]
+        wanted = sorted(filled, key=lambda c: (quality[row][c], c))[:k]
+        if not k < len(filled) < int(view.n_blank_start[row]) - k:
+            wanted = []
+        if sorted(wanted) != [c for c in range(8) if found[row][c]]:
+            return False
+        reopened += len(wanted)
+    return reopened > 0
+
+
+def test_a_head_of_quality_reopens_what_it_trusts_least() -> None:
+    strategy = strategy_of("mine", quality_head())
+    assert isinstance(strategy.remask, LowestQuality)
+    for k in (1, 2):
+        rule = replace(strategy.remask, k=k)
+        assert reopens_the_least_trusted(rule, k)
+    with pytest.raises(UserInputError, match="k=0"):
+        replace(strategy.remask, k=0)
+
+
+@pytest.mark.parametrize("fault", ["most trusted", "one more", "another head", "blanks too", "always"])
+def test_a_fault_in_what_is_reopened_is_caught(fault: str) -> None:
+    rule = strategy_of("mine", quality_head(seed=int(fault == "another head"))).remask
+    assert isinstance(rule, LowestQuality)
+
+    def wrong(view: StepView, score: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+        filled = ~view.blank & ~view.clue
+        found = replace(rule, k=2 if fault == "one more" else 1)(view, score, count)
+        if fault == "most trusted":
+            least = torch.where(filled, scores_of(rule.heads, view), -torch.inf)
+            return found.any(1, keepdim=True) & (least == least.amax(1, keepdim=True)) & filled
+        if fault == "blanks too":
+            return found | view.blank
+        return top_cells(-scores_of(rule.heads, view), filled, count) if fault == "always" else found
+
+    assert not reopens_the_least_trusted(wrong, 1)
+
+
+def test_what_is_reopened_is_filled_again_in_as_many_steps() -> None:
+    batch, model = small_batch(30, n_cells=8), HashModel(4)
+    strategy = replace(
+        strategy_of("mine", quality_head()),
+        steps=12,
+        remask=LowestQuality(strategy_of("mine", quality_head()).remask.heads, k=1),
+    )
+    found = decode(model, batch, strategy)
+    assert found.reopened.any()
+    assert (found.cells > 0).all()
+    assert np.array_equal(found.cells[~batch.blank], batch.clues[~batch.blank])
+    assert (found.passes <= 12).all()
+    assert get_strategy("top_margin").order == strategy.order
 
 
 @dataclass(frozen=True)
