@@ -43,7 +43,10 @@ STRATEGIES = {
     "fixed": (VERMILLION, "P"),
     "solver": (BLACK, "X"),
 }
-"""Colour and marker of the strategies that stand in many figures; others take the palette in turn."""
+"""Colour and marker of the strategies that stand in many figures."""
+
+OTHERS = tuple(zip(PALETTE, ("X", "v", "P", "X", "*", "o", "s", "D"), strict=True))
+"""Those of other series, by their place; none is one of `STRATEGIES`."""
 
 TIERS = {"logic": (BLUE, "o"), "hard": (VERMILLION, "s"), "file": (GREEN, "D")}
 
@@ -144,7 +147,7 @@ def new_figure(
 
 def look(name: str, known: dict[str, tuple[str, str]], place: int) -> tuple[str, str]:
     """Colour and marker of a series: its own where it has one, else by its place among the series."""
-    return known.get(name, (PALETTE[place % len(PALETTE)], MARKERS[(place + 3) % len(MARKERS)]))
+    return known.get(name, OTHERS[place % len(OTHERS)])
 
 
 def percent_axis(axes: Axes, label: str = "exact (%)", limits: tuple[float, float] = (-3, 103)) -> None:

@@ -6,8 +6,9 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from planorder.results import figures, study_figures
+from planorder.results.analysis_figures import LOOKS
 from planorder.results.evaluate import error_curve
-from planorder.results.plotting import EXACT, STRATEGIES, measure_of, render, save
+from planorder.results.plotting import EXACT, OTHERS, STRATEGIES, measure_of, render, save
 from planorder.results.stats import wilson
 from puzzles import get_family
 from puzzles.base import PuzzleBatch, UserInputError
@@ -258,3 +259,8 @@ def test_nothing_to_draw_is_one_line():
         with pytest.raises(UserInputError) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+def test_other_series_have_looks_that_no_known_one_has() -> None:
+    assert not set(OTHERS) & set(LOOKS.values())
+    assert len(set(OTHERS)) == len(OTHERS)
