@@ -36,7 +36,7 @@ def command_line(
 
     Under torchrun all ranks do so, if the command is one that shares its work out (``on_ranks``), and the
     first that meets an error tells it. Exit codes: 0, 2 for a user's mistake (one line on stderr), 130 for
-    Ctrl-C.
+    Ctrl-C, 141 where the reader of a pipe has gone (``| head``).
     """
     with joined() as speaks:
         try:
@@ -48,6 +48,10 @@ def command_line(
             if not on_ranks:
                 check_one_rank(f"python -m {program}")
             command(arguments)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own last flush
+            raise SystemExit(141) from None
         except UserInputError as error:
             if speaks():
                 print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

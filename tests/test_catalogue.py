@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -194,3 +195,13 @@ def test_a_strategy_of_the_working_folder_is_listed_whatever_puzzles_it_is_for(
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", os.getcwd())])
     assert call(monkeypatch, "orders", "here_orders:backwards", "--style", "markdown") == 0
     assert "| here_orders:backwards | from the last cell to the first |" in capsys.readouterr().out
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    words = [sys.executable, "-m", "planorder", "orders"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
