@@ -33,13 +33,12 @@ class Influence:
             raise UserInputError(f"momentum={self.momentum}: expected a number in [0, 1)")
 
     def __call__(self, view: StepView) -> torch.Tensor:
-        """float64 ``[batch, cells, cells]`` in [0, 1], 0 on the diagonal."""
-        p = view.log_probs.double().exp()
+        """float32 ``[batch, cells, cells]`` in [0, 1], 0 on the diagonal."""
+        p = view.log_probs.exp()
         p = (p / p.norm(dim=-1, keepdim=True)).masked_fill(~view.blank[..., None], 0.0)
-        # A matrix product may round otherwise in another batch size; ties must not depend on that.
-        now = (p @ p.transpose(1, 2)).round(decimals=12)
+        now = (p @ p.transpose(1, 2)).clamp_(max=1.0)
         now.diagonal(dim1=1, dim2=2).zero_()
-        return now if view.memory is None else self.momentum * view.memory + (1 - self.momentum) * now
+        return now if view.memory is None else torch.lerp(now, view.memory, self.momentum)
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def head_recipe(preset: str, name: str, family: AbstractFamily, denoiser: nn.Mod
         "paper": OrderHeadConfig(channels=64, hidden=128, blocks=4),
     }[preset]
     if name == "learned_quality":
-        shape = replace(shape, blocks=2 * shape.blocks, quality=True)
+        shape = replace(shape, quality=True)
     train, _ = schedule(preset, "relational", family)
     if preset != "tiny":
         train = replace(train, **HEAD_BUDGETS[name])
