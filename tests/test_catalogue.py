@@ -132,7 +132,7 @@ def test_the_page_of_all_orders_is_what_the_command_prints(
     assert capsys.readouterr().out in (DOCS / "all-orders.md").read_text()
 
 
-LEFT_OUT = ("adaptive_dag", "A-CFG", "DDPD", "DPRM", "PRISM", "Prism ", "ProSeCo", "PTRM")
+LEFT_OUT = ("adaptive_dag", "A-CFG", "DDPD", "DPRM", "Prism ", "ProSeCo", "PTRM")
 LEFT_OUT += (
     "``mean``",
     "planner",

@@ -7,7 +7,8 @@ Published, but not here, since a masked model of fixed length has no use for it:
 
 Since it needs a network that was taught for it, beside or instead of the masked one:
 
-- PRISM (arXiv:2510.01384), which remasks by a head taught the quality of a value; RemeDi, likewise;
+- RemeDi, which remasks by a confidence taught along with the network; `learned.LowestQuality` (PRISM) has a
+  head beside a frozen one;
 - the planner of P2 (arXiv:2502.03540) and of DDPD (arXiv:2410.06264), which score filled cells by a second
   network; `planners.PathScore` has P2's scores without one;
 - ProSeCo (arXiv:2602.11590), whose network is taught to correct its own likeliest values;
