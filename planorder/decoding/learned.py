@@ -27,6 +27,8 @@ from puzzles.base import UserInputError
 FILE = "learned:"
 SCORE = "the blank to which a trained head gives the highest score, likeliest value"
 QUALITY_STEPS, WORST = 51, 4
+CHUNK = 64
+"""Rows that a head scores at a time on a CPU."""
 QUALITY = (
     f"the blanks of largest p1 - p2 in T = {QUALITY_STEPS} steps, likeliest value; in each the {WORST} "
     "filled cells are masked again that a trained head trusts least"
@@ -65,7 +67,7 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class Learned:
-    """The score of a head, in float64, so that it does not depend on the other rows of the batch.
+    """The score of a head: that of the margin in float64, so that ties stay ties, plus what it adds to it.
 
     Attributes:
         heads: of one or several families; that which fits the puzzles' cells and values scores them.
@@ -114,21 +116,43 @@ def scores_of(heads: tuple[OrderHead, ...], view: StepView) -> torch.Tensor:
     shape = tuple(view.log_probs.shape[1:])
     for head in heads:
         if (head.n_cells, head.n_values) == shape:
-            scores: torch.Tensor = head.to(view.tokens.device)(
-                view.log_probs, view.tokens, view.clue, view.edges
-            )
-            return scores
+            inputs = (view.log_probs, view.tokens, view.clue, view.edges)
+            return in_chunks(head.to(view.tokens.device), *inputs)
     known = ", ".join(f"{head.n_cells} cells of {head.n_values} values" for head in heads)
+    model = "learned_quality" if heads[0].config.quality else "learned_imitation"
     raise UserInputError(
         f"the learned order is for puzzles of {known}, these have {shape[0]} of {shape[1]}: train a head "
-        "on them (python -m planorder train FAMILY --model learned_imitation), or drop it"
+        f"on them (python -m planorder train FAMILY --model {model}), or drop it"
     )
+
+
+def in_chunks(
+    head: OrderHead,
+    log_probs: torch.Tensor,
+    tokens: torch.Tensor,
+    clue: torch.Tensor,
+    edges: torch.Tensor | None,
+) -> torch.Tensor:
+    """float64 ``[batch, cells]``: a head's scores, on a CPU by `CHUNK` rows, the last of them filled up.
+
+    What it computes for a row fits the caches, and is rounded alike in a batch of any size.
+    """
+    if tokens.device.type != "cpu":
+        scores: torch.Tensor = head(log_probs, tokens, clue, edges)
+        return scores
+    n, found = len(tokens), []
+    for place in range(0, n, CHUNK):
+        whole = place + CHUNK <= n
+        rows = slice(place, place + CHUNK) if whole else torch.arange(place, place + CHUNK).clamp(max=n - 1)
+        own = None if edges is None else edges[rows]
+        found.append(head(log_probs[rows], tokens[rows], clue[rows], own))
+    return torch.cat(found)[:n]
 
 
 def strategy_of(name: str, *heads: OrderHead, kind: str = "") -> Strategy:
     """The strategy of heads, which are copied; ``kind`` is the entry of `SOURCES`, if not the ``name``."""
     source, taught, departures = SOURCES.get(kind or name, ("a head of your own", "", ""))
-    frozen = tuple(copy.deepcopy(head).double().eval().requires_grad_(False) for head in heads)
+    frozen = tuple(copy.deepcopy(head).eval().requires_grad_(False) for head in heads)
     scores_filled = any(head.config.quality for head in heads)
     rule = QUALITY if scores_filled else SCORE
     made = Strategy(

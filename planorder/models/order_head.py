@@ -102,7 +102,7 @@ class OrderHead(nn.Module):
         clue: torch.Tensor,
         edges: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Scores ``[batch, cells]`` of the type of the weights: higher is sooner, and only blanks' count.
+        """Scores, float64 ``[batch, cells]``: higher is sooner, and only blanks' count.
 
         Or, with ``config.quality``, the log-odds that a filled cell is right; then only filled cells' count.
 
@@ -122,8 +122,8 @@ class OrderHead(nn.Module):
         x = self.read(features.to(dtype)).transpose(0, 1)
         for block in cast(list[Block], list(self.blocks)):
             x = block(x, F.embedding(state, block.inject.weight.to(x.dtype)), messages, 1)
-        added = self.score(F.layer_norm(x, (self.config.channels,)))[..., 0].T.to(dtype)
-        return added if self.config.quality else base.to(dtype) + added
+        added = self.score(F.layer_norm(x, (self.config.channels,)))[..., 0].T.double()
+        return added if self.config.quality else base + added
 
     def features(self, log_probs: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """float64 ``[batch, cells, 2 top + 2]``: log p of the likeliest values, their claims, -H, base.

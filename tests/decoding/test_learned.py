@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from planorder.catalogue import ARXIV, references
-from planorder.decoding import decode, get_strategy
+from planorder.decoding import decode, get_strategy, learned
 from planorder.decoding.learned import SOURCES, Learned, LowestQuality, scores_of, strategy_of
 from planorder.decoding.remask import top_cells
 from planorder.decoding.testing import HashModel, check_order, check_strategy, equal, small_batch, small_view
@@ -152,6 +152,22 @@ def test_what_is_reopened_is_filled_again_in_as_many_steps() -> None:
     assert np.array_equal(found.cells[~batch.blank], batch.clues[~batch.blank])
     assert (found.passes <= 12).all()
     assert get_strategy("top_margin").order == strategy.order
+
+
+@pytest.mark.parametrize("n", [1, 3, 4, 10])
+def test_chunks_are_rows_alone(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head's scores in chunks of 4, the last of them filled up, against those of each row in float64."""
+    monkeypatch.setattr(learned, "CHUNK", 4)
+    view, head = small_view(small_batch(10)), head_for().eval()
+    rows, slow = slice(0, n), head_for().double()
+    with torch.no_grad():
+        found = learned.in_chunks(head, view.log_probs[rows], view.tokens[rows], view.clue[rows], None)
+        alone = [
+            slow(view.log_probs[[row]], view.tokens[[row]], view.clue[[row]])[0].tolist() for row in range(n)
+        ]
+    assert found.shape == (n, 8)
+    assert found.dtype == torch.float64
+    assert np.allclose(found.numpy(), alone, rtol=0, atol=1e-5)
 
 
 @dataclass(frozen=True)
