@@ -207,3 +207,7 @@ def format_grid(table: pd.DataFrame, measure: str) -> str:
 def main() -> None:
     """The command line."""
     command_line("planorder ablation", Ablation, run_ablation, EXAMPLES)
+
+
+if __name__ == "__main__":
+    main()

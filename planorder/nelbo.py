@@ -184,3 +184,7 @@ def run_nelbo(args: Nelbo) -> None:
 def main() -> None:
     """The command line."""
     command_line("planorder nelbo", Nelbo, run_nelbo, EXAMPLES)
+
+
+if __name__ == "__main__":
+    main()

@@ -67,3 +67,7 @@ def run_reproduce(args: Reproduce) -> None:
 def main() -> None:
     """The command line."""
     command_line("planorder reproduce", Reproduce, run_reproduce, EXAMPLES)
+
+
+if __name__ == "__main__":
+    main()

@@ -137,3 +137,7 @@ def format_survey(table: pd.DataFrame, measure: Measure) -> str:
 def main() -> None:
     """The command line."""
     command_line("planorder survey", Survey, run_survey, EXAMPLES)
+
+
+if __name__ == "__main__":
+    main()

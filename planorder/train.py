@@ -249,3 +249,7 @@ def run_train(args: Train) -> None:
 def main() -> None:
     """The command line."""
     command_line("planorder train", Train, run_train, EXAMPLES, on_ranks=True)
+
+
+if __name__ == "__main__":
+    main()

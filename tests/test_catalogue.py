@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from runpy import run_module
 
 import pytest
 
@@ -195,6 +196,17 @@ def test_a_strategy_of_the_working_folder_is_listed_whatever_puzzles_it_is_for(
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", os.getcwd())])
     assert call(monkeypatch, "orders", "here_orders:backwards", "--style", "markdown") == 0
     assert "| here_orders:backwards | from the last cell to the first |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("module", [m for m, *_ in entrance.COMMANDS.values() if m != "planorder.catalogue"])
+def test_a_module_is_a_command_too(
+    module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [module, "--help"])
+    monkeypatch.delitem(sys.modules, module, raising=False)  # runpy warns of what is imported already
+    with pytest.raises(SystemExit):
+        run_module(module, run_name="__main__", alter_sys=True)
+    assert "usage: python -m planorder" in capsys.readouterr().out
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
