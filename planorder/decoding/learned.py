@@ -2,9 +2,9 @@
 
     --orders top_margin,learned_imitation,learned:runs/mine/weights.safetensors
 
-And a learned remasking, `LowestQuality`, by a head that scores what is filled. A head reads the log-
-probabilities that the table's network has given anyway, so it costs no forward pass, and it goes with any
-network of its family.
+And a learned remasking, `LowestQuality`, by a head that scores what is filled. A head reads what the table's
+network has said anyway (log-probabilities), so it costs no forward pass, and it goes with any network of its
+family.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from puzzles.base import UserInputError
 
 FILE = "learned:"
 SCORE = "the blank to which a trained head gives the highest score, likeliest value"
-QUALITY_STEPS, WORST = 51, 4
 CHUNK = 64
 """Rows that a head scores at a time on a CPU."""
+QUALITY_STEPS, WORST = 51, 4
 QUALITY = (
     f"the blanks of largest p1 - p2 in T = {QUALITY_STEPS} steps, likeliest value; in each the {WORST} "
     "filled cells are masked again that a trained head trusts least"
@@ -104,7 +104,7 @@ class LowestQuality:
             raise UserInputError(f"k={self.k}: expected at least 1 cell to mask again")
 
     def __call__(self, view: StepView, score: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
-        """bool ``[batch, cells]``; reads neither ``score`` nor the value of ``count``."""
+        """bool ``[batch, cells]``; reads neither ``score`` nor ``count``."""
         filled = ~view.blank & ~view.clue
         n_filled, quality = filled.sum(1), scores_of(self.heads, view)
         midway = (n_filled > self.k) & (n_filled < view.n_blank_start - self.k)
@@ -153,19 +153,19 @@ def strategy_of(name: str, *heads: OrderHead, kind: str = "") -> Strategy:
     """The strategy of heads, which are copied; ``kind`` is the entry of `SOURCES`, if not the ``name``."""
     source, taught, departures = SOURCES.get(kind or name, ("a head of your own", "", ""))
     frozen = tuple(copy.deepcopy(head).eval().requires_grad_(False) for head in heads)
-    scores_filled = any(head.config.quality for head in heads)
-    rule = QUALITY if scores_filled else SCORE
+    remasks = any(head.config.quality for head in heads)
+    rule = QUALITY if remasks else SCORE
     made = Strategy(
         name,
-        Learned(frozen),
+        TopMargin() if remasks else Learned(frozen),
         source=source,
         description=f"{rule}; {taught}" if taught else rule,
         departures=departures,
     )
-    if not scores_filled:
+    if not remasks:
         return made
     remask, budget = LowestQuality(frozen), Schedule("linear")
-    return replace(made, order=TopMargin(), budget=budget, remask=remask, steps=QUALITY_STEPS, cost="up to T")
+    return replace(made, budget=budget, remask=remask, steps=QUALITY_STEPS, cost="up to T")
 
 
 def is_learned(name: str) -> bool:

@@ -56,11 +56,11 @@ class OrderHead(nn.Module):
     """A score a cell: that of the margin plus what a small network on the constraint graph adds.
 
     ``score = -log(1 - (p1 - p2)) + w . net(features)`` with w = 0 at first, so that an untrained head orders
-    as top_margin does; where it tells the quality of filled cells, the net alone. It reads the log-
-    probabilities of any denoiser, never its weights: of a cell the top log-probabilities, entropy and margin,
-    whether it is blank, filled or a clue, and how much the cells that share a constraint with it claim its
-    likeliest values for themselves (`claims`). Filled cells are read by what stands in them. Renaming the
-    values, or permuting cells as the graph allows, changes nothing.
+    as top_margin does; where it tells the quality of filled cells, the net alone. It reads what any denoiser
+    says, never its weights: of a cell the top log-probabilities, entropy and margin, whether it is blank,
+    filled or a clue, and how much the cells that share a constraint with it claim its likeliest values for
+    themselves (`claims`). Filled cells are read by what stands in them. Renaming the values, or permuting
+    cells as the graph allows, changes nothing.
 
     A planner beside a frozen denoiser is that of Where-to-Unmask (arXiv:2602.09501) and of UPO
     (arXiv:2510.05725). Departure: theirs are transformers on hidden states; this is the block of `relational`
