@@ -210,8 +210,10 @@ def test_a_module_is_a_command_too(
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
-    words = [sys.executable, "-m", "planorder", "orders"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    words = [sys.executable, "-m", "planorder", "cite", "top_margin"]  # so little that it waits for a flush
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, env=buffered) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None

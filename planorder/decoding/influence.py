@@ -33,11 +33,10 @@ class Influence:
             raise UserInputError(f"momentum={self.momentum}: expected a number in [0, 1)")
 
     def __call__(self, view: StepView) -> torch.Tensor:
-        """float32 ``[batch, cells, cells]`` in [0, 1], 0 on the diagonal."""
+        """float32 ``[batch, cells, cells]``, 0 to 1 but for rounding; a blank is like itself."""
         p = view.log_probs.exp()
         p = (p / p.norm(dim=-1, keepdim=True)).masked_fill(~view.blank[..., None], 0.0)
-        now = (p @ p.transpose(1, 2)).clamp_(max=1.0)
-        now.diagonal(dim1=1, dim2=2).zero_()
+        now = p @ p.transpose(1, 2)
         return now if view.memory is None else torch.lerp(now, view.memory, self.momentum)
 
 

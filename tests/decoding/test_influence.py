@@ -17,7 +17,7 @@ from planorder.decoding.strategies import with_options
 from planorder.decoding.testing import HashModel, small_batch, small_view
 from planorder.decoding.view import StepView
 from puzzles import get_family
-from puzzles.base import UserInputError
+from puzzles.base import ConstraintGraph, EdgeSet, UserInputError
 
 UNITS = ((0, 1, 2, 3), (4, 5, 6, 7), (0, 1, 4, 5), (2, 3, 6, 7))
 
@@ -75,9 +75,18 @@ def follows(influence: Callable, readiness: Callable, momentum: float = 0.5, thr
     return True
 
 
-@pytest.mark.parametrize(("momentum", "threshold"), [(0.5, 0.3), (0.0, 0.3), (0.9, 0.1), (0.5, 0.45)])
+@pytest.mark.parametrize(
+    ("momentum", "threshold"), [(0.5, 0.3), (0.0, 0.3), (0.9, 0.1), (0.5, 0.45), (0.5, 0.0)]
+)
 def test_readiness_is_its_twin(momentum: float, threshold: float) -> None:
     assert follows(Influence(momentum), Readiness(threshold), momentum, threshold)
+
+
+def test_cells_that_are_as_sure_are_no_parents_of_each_other() -> None:
+    view = small_view()
+    alike = replace(view, log_probs=torch.zeros_like(view.log_probs).log_softmax(-1))
+    alike = replace(alike, memory=Influence()(alike))
+    assert torch.equal(Readiness(0.0)(alike), TopProb()(alike))
 
 
 def fills_count_at_once(view: StepView) -> torch.Tensor:
@@ -139,6 +148,12 @@ def counts_legal_values(order: Callable, epsilon: float) -> bool:
         np.array_equal(found[row][blank], torch.tensor(legal_twin(view, row, epsilon))[blank])
         for row, blank in enumerate(view.blank)
     )
+
+
+def test_edges_that_are_padded_name_their_cells_alone() -> None:
+    edges = EdgeSet("unit", np.array([[0, 1, 2, -1], [4, 5, -1, -1]]))
+    with_roles = EdgeSet("left_of", np.array([[6, 7]]), ("left", "right"))
+    assert fewest_legal(ConstraintGraph(8, 4, (edges, with_roles), True)).units == ((0, 1, 2), (4, 5))
 
 
 @pytest.mark.parametrize("epsilon", [0.05, 0.3, 2.0])

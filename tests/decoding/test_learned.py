@@ -114,6 +114,8 @@ def reopens_the_least_trusted(remask: Callable, k: int) -> bool:
 def test_a_head_of_quality_reopens_what_it_trusts_least() -> None:
     strategy = strategy_of("mine", quality_head())
     assert isinstance(strategy.remask, LowestQuality)
+    assert (strategy.steps, strategy.remask.k) == (51, 4)  # arXiv:2510.01384, scripts of its code
+    assert strategy.budget == get_strategy("vanilla_fixed_k").budget  # round(n i / T) cells after step i
     for k in (1, 2):
         rule = replace(strategy.remask, k=k)
         assert reopens_the_least_trusted(rule, k)

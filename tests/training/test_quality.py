@@ -109,6 +109,24 @@ def test_states_by_hand(puzzles: PuzzleBatch) -> None:
     assert max(shares) == 1.0
 
 
+def test_states_are_filled_in_equal_parts(puzzles: PuzzleBatch) -> None:
+    clues, solution = torch.from_numpy(puzzles.clues).long(), torch.from_numpy(puzzles.solution).long()
+    passes = set()
+    for seed in range(30):
+        seen: list[torch.Tensor] = []
+
+        def watched(tokens: torch.Tensor, seen: list[torch.Tensor] = seen) -> torch.Tensor:
+            seen.append((tokens > 0).sum(1))
+            return careless(tokens)
+
+        state = QualityObjective(stages=3).states(watched, clues, solution, seeded(seed), None)
+        seen.append((state > 0).sum(1))
+        filled = torch.stack(seen).diff(dim=0)
+        assert int((filled.amax(0) - filled.amin(0)).max()) <= 1
+        passes.add(len(filled))
+    assert passes == {1, 2, 3}
+
+
 def test_a_state_is_that_of_its_seed(puzzles: PuzzleBatch) -> None:
     clues, solution = torch.from_numpy(puzzles.clues).long(), torch.from_numpy(puzzles.solution).long()
     model = by_solution(solution, True)
