@@ -49,11 +49,22 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
 
 
 def kinds(notebook: NotebookNode) -> list[list[str]]:
-    """What each code cell shows: streams by name, data by its types."""
-    return [
+    """What each code cell shows: data by its types, streams by name, once in whatever pieces they came."""
+    shown = [
         ["+".join(sorted(output.get("data", {}))) or output.get("name", "error") for output in cell.outputs]
         for cell in code_cells(notebook)
     ]
+    return [
+        [kind for before, kind in zip(["", *cell], cell, strict=False) if kind != "stdout" or before != kind]
+        for cell in shown
+    ]
+
+
+def test_a_stream_in_pieces_is_one() -> None:
+    pieces = [nbformat.v4.new_output("stream", name="stdout", text=text) for text in "ab"]
+    pictures = [nbformat.v4.new_output("display_data", {"image/png": ""}) for _ in range(2)]
+    cell = nbformat.v4.new_code_cell("", outputs=[*pieces, *pictures, pieces[0]])
+    assert kinds(nbformat.v4.new_notebook(cells=[cell])) == [["stdout", "image/png", "image/png", "stdout"]]
 
 
 def faults(notebook: NotebookNode) -> list[str]:
