@@ -107,10 +107,10 @@ def fewest_legal(graph: ConstraintGraph, epsilon: float = 0.05) -> FewestLegal:
     Raises:
         UserInputError: the family's puzzles share no edges.
     """
-    edges = [edge for edges in graph.edges if not edges.roles for edge in edges.cells]
-    if not edges:
+    units = [cells for edges in graph.edges if not edges.roles for cells in edges.cells]
+    if not units:
         raise UserInputError("fewest_legal: these puzzles share no constraint: expected a Sudoku or Zebra")
-    return FewestLegal(tuple(tuple(int(cell) for cell in edge if cell >= 0) for edge in edges), epsilon)
+    return FewestLegal(tuple(tuple(int(cell) for cell in unit if cell >= 0) for unit in units), epsilon)
 
 
 @lru_cache(maxsize=16)

@@ -123,8 +123,7 @@ def head_recipe(preset: str, name: str, family: AbstractFamily, denoiser: nn.Mod
         "cpu": OrderHeadConfig(),
         "paper": OrderHeadConfig(channels=64, hidden=128, blocks=4),
     }[preset]
-    if name == "learned_quality":
-        shape = replace(shape, quality=True)
+    shape = replace(shape, quality=isinstance(HEAD_OBJECTIVES[name], QualityObjective))
     train, _ = schedule(preset, "relational", family)
     if preset != "tiny":
         train = replace(train, **HEAD_BUDGETS[name])

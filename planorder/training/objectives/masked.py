@@ -98,9 +98,14 @@ def left_by_margin(
     for stage in range(1, stages + 1):
         logits = logits_of(model, torch.where(masked, MASK, solution), edges)
         top = logits.softmax(-1).topk(2, dim=-1).values
-        margin = (top[..., 0] - top[..., 1]).masked_fill(~masked, -1.0)
+        margin = top[..., 0] - top[..., 1]
         shown = (blanks * (1 - rate) * stage / stages).round().long() - (blanks - masked.sum(1))
-        place = margin.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-        masked = masked & (place >= shown[:, None])
+        masked = masked & ~first_cells(margin, masked, shown)
     torch.clear_autocast_cache()  # see `self_conditioning`
     return masked
+
+
+def first_cells(score: torch.Tensor, allowed: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+    """bool ``[batch, cells]``: the ``count`` (``[batch]``) allowed cells of highest score; ties: lowest."""
+    ranked = score.masked_fill(~allowed, -torch.inf).argsort(dim=1, descending=True, stable=True)
+    return allowed & (ranked.argsort(dim=1) < count[:, None])

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from planorder.tokens import MASK
 from planorder.training.objectives.imitate import frozen_log_probs, lead, mean_of
-from planorder.training.objectives.masked import mask_rates
+from planorder.training.objectives.masked import first_cells, mask_rates
 from puzzles.base import UserInputError
 
 
@@ -96,9 +96,3 @@ class QualityObjective:
             wanted = (shown + (filled - shown) * stage / stages).round() - (blanks - blank.sum(1))
             tokens = torch.where(first_cells(score, blank, wanted), values, tokens)
         return tokens
-
-
-def first_cells(score: torch.Tensor, allowed: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
-    """bool ``[batch, cells]``: the ``count`` (``[batch]``) allowed cells of highest score; ties: lowest."""
-    ranked = score.masked_fill(~allowed, -torch.inf).argsort(dim=1, descending=True, stable=True)
-    return allowed & (ranked.argsort(dim=1) < count[:, None])
